@@ -1,0 +1,93 @@
+"""What the user types. One file a command: options in, one call, print.
+
+Heavy imports stand inside the commands, so that `handbench --help` answers at once and scoring never imports torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from handbench import __version__
+from handbench.cli import compare, demo, doctor, evaluate, importing, ls, predict, prep, speed, synth, train
+from handbench.errors import EXIT_BUG, EXIT_INTERRUPTED, HandbenchError
+
+app = typer.Typer(
+    name="handbench",
+    help="Benchmark 3D hand pose and mesh estimation from RGB: prepare, train, predict, score, time, print.",
+    epilog="A first look at everything, on a synthetic hand: handbench demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+for name, command in (
+    ("prep", prep.prep),
+    ("synth", synth.synth),
+    ("train", train.train),
+    ("predict", predict.predict),
+    ("import", importing.import_predictions),
+    ("eval", evaluate.evaluate),
+    ("compare", compare.compare),
+    ("speed", speed.speed),
+    ("demo", demo.demo),
+    ("doctor", doctor.doctor),
+    ("ls", ls.ls),
+):
+    app.command(name)(command)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a known error is one sentence and a hint, with its own exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except HandbenchError as error:
+        if debug:
+            raise
+        _complain("error", error.message, error.hint)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _complain("interrupted", "stopped; what was finished is kept", "")
+        sys.exit(EXIT_INTERRUPTED)
+    except ModuleNotFoundError as error:
+        if debug or error.name not in ("torch", "timm", "open_clip", "lightning_fabric", "smplx", "tensorboard"):
+            raise
+        _complain("error", f"This command needs {error.name}.", "pip install 'handbench[methods]'")
+        sys.exit(3)
+    except BrokenPipeError:
+        # the reader of our stdout (head, less) has left
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        _complain("bug", f"{type(error).__name__}: {error}", "This is a fault of handbench: --debug shows where.")
+        sys.exit(EXIT_BUG)
+
+
+def _complain(kind: str, message: str, hint: str) -> None:
+    from rich.text import Text
+
+    from handbench.console import stderr
+
+    stderr().print(Text(f"{kind}: ", style="bold red") + Text(message))
+    if hint:
+        stderr().print(Text("hint: ", style="bold") + Text(hint))

@@ -21,8 +21,9 @@ class Batch(TypedDict, total=False):
     affine (B,2,3)            from the pixels of the stored image to those of the crop
     rotation (B,)             rad, clockwise in the image: how far augmentation turned the content (0 at inference)
     index (B,)                which sample of the file
-    root (B,3) m, root_depth (B,) m, scale (B,) m    wrist position, its z, and |wrist - middle MCP|: given quantities.
-                              At inference a method finds here only what it declares in `given`.
+    root (B,3) m, root_depth (B,) m, scale (B,) m    wrist position, its z, and |wrist - middle MCP|
+                              At inference a method finds camera, root, root_depth and scale here only where it declares
+                              them in `given`; the crop follows the true box only where it declares `box`.
     Only in training: joints (B,21,3) m in the camera frame of the stored image (a rotated crop has a rotated
     `camera`, the points stay), joints_valid (B,21) bool, vertices (B,778,3) m (0 where absent), vertices_valid (B,).
     A method with `views = 2` gets 2B samples: first one view of each of B images, then another view of the same B.
@@ -65,6 +66,8 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     # what a prediction takes from the truth beyond the image: root, root depth, scale, box, side, camera
     given: ClassVar[tuple[str, ...]] = ()
+    # what is timed apart: stage -> its sub-modules
+    stages: ClassVar[dict[str, tuple[str, ...]]] = {}
     # augmented views of each image in a training batch
     views: int = 1
     # `pretrain` or `main`: set by the training loop

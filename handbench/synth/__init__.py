@@ -1,0 +1,1 @@
+"""The synthetic hand: mesh, poses, scenes, rendering, and the writers of official layouts."""

@@ -1,0 +1,49 @@
+"""handbench ls"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
+    """List what there is: datasets, methods, protocols, tables; and what is in HANDBENCH_HOME.
+
+    Example: handbench ls
+    """
+    import tomllib
+
+    from handbench import places
+    from handbench.datasets import find, names
+    from handbench.store.records import dump_json
+
+    def shipped(kind: str) -> dict[str, dict]:
+        return {path.stem: tomllib.loads(path.read_text()) for path in sorted(places.shipped("recipes", kind).glob("*"))}
+
+    home = places.home()
+    there = {
+        "datasets": {name: find(name).CARD.title for name in names()} | {"synthetic": "The synthetic hand"},
+        "methods": {
+            name: ", ".join([*recipe.get("sizes", {}), *recipe.get("variants", {})])
+            for name, recipe in shipped("methods").items()
+        },
+        "protocols": {name: protocol.get("title", "") for name, protocol in shipped("protocols").items()},
+        "tables": {name: table.get("title", "") for name, table in shipped("tables").items()},
+        "prepared": {path.name: _size(path) for path in sorted(home.glob("data/*.h5"))},
+        "trained": {str(path.parent.relative_to(home / "train")): "" for path in sorted(home.glob("train/*/*/*/best.pt"))},
+        "predictions": {
+            str(path.relative_to(home / "predictions")): _size(path) for path in sorted(home.glob("predictions/*/*.h5"))
+        },
+    }
+    if json:
+        print(dump_json(there).decode(), end="")
+        return
+    for kind, entries in there.items():
+        print(kind if entries else f"{kind}: none")
+        for name, text in entries.items():
+            print(f"  {name:<24} {text}".rstrip())
+
+
+def _size(path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"

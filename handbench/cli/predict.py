@@ -1,0 +1,39 @@
+"""handbench predict"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    method: Annotated[str, typer.Argument(help="the method, as trained")],
+    variant: Annotated[str, typer.Option(help="as trained")] = "full",
+    size: Annotated[str, typer.Option(help="as trained")] = "full",
+    seed: Annotated[int, typer.Option(help="as trained")] = 0,
+    protocol: Annotated[str, typer.Option(help="whose test set to predict")] = "freihand",
+    data: Annotated[Path | None, typer.Option(help="a prepared file, instead of the protocol's")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="instead of the trained method's best.pt")] = None,
+    out: Annotated[Path | None, typer.Option(help="the predictions' file")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="images at once")] = 32,
+    workers: Annotated[int, typer.Option(min=0, help="loader processes")] = 0,
+) -> None:
+    """Run a trained method over a test set; goes on from an interrupted run.
+
+    Example: handbench predict clip-hand3d --size tiny --protocol freihand
+    """
+    from handbench import places
+    from handbench.inference.device import choose_device
+    from handbench.inference.predict import predict as run
+    from handbench.store.hands_file import HandsFile
+
+    where = choose_device(device)
+    label = variant if size == "full" else f"{variant}.{size}"
+    weights = checkpoint or places.run_folder(method, label, seed) / "best.pt"
+    test = data or places.prepared(protocol, "test")
+    truth = HandsFile(test, f"`handbench prep {protocol}` makes it.")
+    target = out or places.predictions_file(protocol, f"{method}-{label}-{seed}")
+    print(run(weights, truth, target, method=method, device=where, batch=batch, workers=workers).path)

@@ -1,0 +1,32 @@
+"""handbench synth"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handbench.errors import UsageError
+
+
+def synth(
+    dataset: Annotated[str, typer.Argument(help="whose layout: freihand")],
+    out: Annotated[Path, typer.Option(help="the folder to write")],
+    n: Annotated[int, typer.Option("--n", min=1, help="training annotations; each has four images")] = 64,
+    n_eval: Annotated[int | None, typer.Option(min=1, help="evaluation samples (default: half of N)")] = None,
+    seed: Annotated[int, typer.Option(help="which samples")] = 0,
+) -> None:
+    """Write a dataset's official layout from the synthetic hand: file names, JSON and all.
+
+    Example: handbench synth freihand --out data/freihand --n 64
+    """
+    if dataset != "freihand":
+        raise UsageError(f"There is no writer for {dataset!r}.", "Writers: freihand.")
+    from handbench.console import progress
+    from handbench.synth.freihand import write_freihand
+
+    held = n_eval or max(1, n // 2)
+    with progress(f"synth {dataset}", 4 * n + held, "images") as advance:
+        write_freihand(out, n, held, seed=seed, progress=advance)
+    print(out)

@@ -1,0 +1,91 @@
+"""What an evaluation found: errors sample by sample, and the figures made of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# what a table needs to know of a row, from the meta of its predictions
+ROW = ("method", "variant", "size", "seed", "weights", "recipe", "checkpoint")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A scored set of predictions.
+
+    protocol           {name, version, id, n_official, complete, definition}
+    ids (N,) str       the samples
+    samples            `METRIC/ALIGNMENT` -> (N,): mm, or 0..1; NaN where a sample has none
+    joint_errors       alignment -> (N, 21) mm; NaN where a joint is not annotated
+    curves             `METRIC/ALIGNMENT` -> (T, 2): threshold in mm, PCK
+    reflected (N,)     bool: mirrored by the official alignment of the joints
+    summary            one dict a figure: metric, alignment, unit, value, low, high, n, interval
+                       (an AUC also has range, mm, and steps; an F-score threshold, mm)
+    official           the official script's keys and units; empty where the protocol follows none
+    given              what the predictions took from the truth
+    warnings           in words
+    provenance         truth, predictions, versions, time
+    row                method, variant, size, seed, weights
+    clusters (N,) str  what was recorded together; None where every sample stands alone
+    """
+
+    protocol: dict[str, Any]
+    ids: NDArray
+    samples: dict[str, NDArray]
+    joint_errors: dict[str, NDArray]
+    reflected: NDArray
+    summary: list[dict[str, Any]]
+    official: dict[str, float]
+    given: list[str]
+    warnings: list[str]
+    provenance: dict[str, Any]
+    row: dict[str, Any]
+    curves: dict[str, NDArray] = field(default_factory=dict)
+    clusters: NDArray | None = None
+    per_bucket: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        return len(self.ids)
+
+    def value(self, metric: str, alignment: str) -> float:
+        """One figure; KeyError where the result does not have it."""
+        for row in self.summary:
+            if row["metric"] == metric and row["alignment"] == alignment:
+                return float(row["value"])
+        raise KeyError(f"{metric}/{alignment}")
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything but the per-sample arrays, ready for JSON: a figure that does not exist is None."""
+        record = {
+            "protocol": self.protocol,
+            "n": self.n,
+            "official": self.official,
+            "summary": self.summary,
+            "per_bucket": self.per_bucket,
+            "reflected": int(np.sum(self.reflected)),
+            "given": self.given,
+            "warnings": self.warnings,
+            "provenance": self.provenance,
+            "row": self.row,
+        }
+        return _plain(record)
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types; NaN and infinity become None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

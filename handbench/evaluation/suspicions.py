@@ -1,0 +1,112 @@
+"""What looks wrong with predictions that are formally right: unit, axes, joint order, side. In words, both figures.
+
+A bad model is not a bad file: nothing here changes a figure or stops an evaluation by itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handbench.hands.joints import ORDERS, to_fh21
+from handbench.metrics import align
+from handbench.metrics.errors import mpjpe
+
+UNITS = {10: "dm", 100: "cm", 1000: "mm"}
+OPENGL = np.array([1.0, -1.0, -1.0])
+ORDER_NAMES = {"fh21": "FH21", "ho3d": "HO-3D", "rhd": "RHD", "stb": "STB"}
+# A reading is worth a word when it brings the error below this share of what it is as the file stands.
+CLEARLY_BETTER = 0.6
+MANY_REFLECTED = 0.2
+
+
+def suspect(target: NDArray, points: NDArray) -> list[str]:
+    """True and predicted joints (N, 21, 3), m, FH21, OpenCV, as the file is read -> warnings.
+
+    Samples whose truth is not complete are left out; so are predictions without extent (all points equal), of which
+    nothing can be said.
+    """
+    target, points = np.asarray(target, np.float64), np.asarray(points, np.float64)
+    usable = np.isfinite(target).all((1, 2)) & (_extent(points) > 0)
+    if usable.sum() == 0:
+        return []
+    target, points = target[usable], points[usable]
+    said = []
+    factor = _unit(target, points)
+    if factor != 1.0:
+        said.append(_say_unit(target, points, factor))
+        points = points * factor
+    order, errors = _order(target, points)
+    if order != "fh21":
+        said.append(
+            f"Joint order: this looks like {ORDER_NAMES[order]} order: Procrustes-aligned error {errors['fh21']:.1f} mm "
+            f"as it is, {errors[order]:.1f} mm read in that order. `--order {order}` converts."
+        )
+        points = to_fh21(points, order)
+    flipped = points * OPENGL
+    as_is, turned = _root_relative(target, points), _root_relative(target, flipped)
+    if turned < CLEARLY_BETTER * as_is:
+        said.append(
+            f"Axes: this looks like the OpenGL frame (y up, z backward): root-aligned error {as_is:.1f} mm as it is, "
+            f"{turned:.1f} mm with y and z negated. `--axes opengl` converts."
+        )
+    said += _side(target, points)
+    return said
+
+
+def _unit(target: NDArray, points: NDArray) -> float:
+    """What to multiply by, if the hands are 10, 100 or 1000 times too large or small; 1 otherwise."""
+    ratio = float(np.median(_extent(points) / _extent(target)))
+    for size in UNITS:
+        for factor in (1.0 / size, float(size)):
+            if 1 / 1.6 < ratio * factor < 1.6:
+                return factor
+    return 1.0
+
+
+def _say_unit(target: NDArray, points: NDArray, factor: float) -> str:
+    as_is, converted = (float(mpjpe(target, p).mean()) * 1000 for p in (points, points * factor))
+    size = round(max(factor, 1 / factor))
+    if factor < 1:
+        which, how = f"{size} times too large", f"`--unit {UNITS[size]}` converts."
+    else:
+        which, how = f"{size} times too small", "Write them in metres."
+    return (
+        f"Unit: the predicted hands are about {which}: error {as_is:.1f} mm as they are, {converted:.1f} mm "
+        f"{'divided' if factor < 1 else 'multiplied'} by {size}. {how}"
+    )
+
+
+def _order(target: NDArray, points: NDArray) -> tuple[str, dict[str, float]]:
+    """The order that fits best if it fits clearly better than FH21, and the aligned error (mm) in each.
+
+    Reflections are allowed: a mirrored hand in the right order must not look like another order.
+    """
+    errors = {}
+    for order in ORDERS:
+        aligned, _ = align.procrustes_official(target, to_fh21(points, order))
+        errors[order] = float(mpjpe(target, aligned).mean()) * 1000
+    best = min(errors, key=lambda name: errors[name])
+    return (best if errors[best] < CLEARLY_BETTER * errors["fh21"] else "fh21"), errors
+
+
+def _side(target: NDArray, points: NDArray) -> list[str]:
+    official, reflected = align.procrustes_official(target, points)
+    share = float(reflected.mean())
+    as_is = float(mpjpe(target, align.procrustes(target, points)).mean()) * 1000
+    mirrored = float(mpjpe(target, align.procrustes(target, points * [-1.0, 1.0, 1.0])).mean()) * 1000
+    if share < MANY_REFLECTED or mirrored > CLEARLY_BETTER * as_is:
+        return []
+    return [
+        f"Side: {share:.0%} of the samples fit better as the other hand: Procrustes-aligned error {as_is:.1f} mm as "
+        f"they are, {mirrored:.1f} mm mirrored (the official alignment mirrors them and hides it: "
+        f"{float(mpjpe(target, official).mean()) * 1000:.1f} mm). Were left hands predicted?"
+    ]
+
+
+def _root_relative(target: NDArray, points: NDArray) -> float:
+    return float(mpjpe(target - target[:, :1], points - points[:, :1]).mean()) * 1000
+
+
+def _extent(points: NDArray) -> NDArray:
+    return np.linalg.norm(points - points.mean(1, keepdims=True), axis=-1).mean(1)

@@ -1,0 +1,107 @@
+"""From a prepared file to what a method sees: one warp from the stored image to a square crop, and its camera."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from handbench.errors import InvalidError
+from handbench.hands.camera import crop_camera, square_crop
+from handbench.hands.joints import MIDDLE_MCP, WRIST
+from handbench.hands.record import Hands
+from handbench.store.hands_file import HandsFile
+
+# what `Method.given` names -> the key in the batch
+GIVEN_KEYS = {"root": "root", "root depth": "root_depth", "scale": "scale"}
+
+
+class Crops(Dataset[dict[str, Any]]):
+    """Samples of a prepared file as a method sees them at inference: see `methods.base.Batch` for the keys.
+
+    size      S, pixels
+    margin    side of the crop as a multiple of the 2D joint box; 0 takes the whole stored image
+    given     which quantities of the truth come along; any other stays in the file
+    """
+
+    def __init__(self, file: HandsFile, size: int, margin: float, given: tuple[str, ...], index: NDArray | None = None):
+        self.file = file
+        self.size = size
+        self.margin = margin if "box" in given else 0.0
+        self.given = given
+        self.index = np.arange(len(file)) if index is None else index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> dict[str, Any]:
+        at = int(self.index[item])
+        hands = self.file.read(at, at + 1)
+        return self.crop(at, hands, self.affine(hands))
+
+    def affine(self, hands: Hands, rotation: float = 0.0, scale: float = 1.0, shift: NDArray | float = 0.0) -> NDArray:
+        """The affine (2,3) from the stored image to the crop, varied by what augmentation draws."""
+        if self.margin and hands.box is None:
+            raise InvalidError(f"{self.file.path} has no hand boxes, and the method is given the box.")
+        width, height = np.asarray(hands.image_size)[0]
+        # the box of joints; or the image's outer edge, half a pixel beyond its first and last centres
+        whole = np.array([-0.5, -0.5, width - 0.5, height - 0.5])
+        box = np.asarray(hands.box)[0].astype(np.float64) if self.margin else whole
+        side = (box[2:] - box[:2]).max()
+        box = box + np.tile(shift * side * np.ones(2), 2)
+        return square_crop(box, self.size, (self.margin or 1.0) * scale, rotation)
+
+    def crop(self, at: int, hands: Hands, affine: NDArray, rotation: float = 0.0) -> dict[str, Any]:
+        """The sample's image, camera and given quantities under one affine."""
+        encoded = np.frombuffer(self.file.image(at), np.uint8)
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        if image is None:
+            raise InvalidError(f"The image of {hands.id[0]} in {self.file.path} cannot be decoded.", "Prepare it again.")
+        sample = {
+            "image": np.ascontiguousarray(warp(image, affine, self.size)[:, :, ::-1].transpose(2, 0, 1)),
+            "affine": affine.astype(np.float32),
+            "rotation": np.float32(rotation),
+            "index": at,
+        }
+        if "camera" in self.given:
+            sample["camera"] = crop_camera(affine, np.asarray(hands.camera)[0]).astype(np.float32)
+        quantities = {GIVEN_KEYS[name] for name in self.given if name in GIVEN_KEYS}
+        if quantities:
+            sample |= {key: value for key, value in given_quantities(hands, self.file).items() if key in quantities}
+        return sample
+
+
+def warp(image: NDArray, affine: NDArray, size: int) -> NDArray:
+    """The image (H,W,3) under the affine (2,3), `size` pixels square, without aliasing where it shrinks by 2 or more."""
+    shrink = int(1 / max(float(np.linalg.norm(affine[:, 0])), 1e-6))
+    if shrink >= 2:
+        height, width = (max(1, side // shrink) for side in image.shape[:2])
+        factor = np.array([image.shape[1] / width, image.shape[0] / height])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        # a pixel centre p of the small image lies at (p + 0.5) * factor - 0.5 of the large one
+        affine = np.concatenate([affine[:, :2] * factor, affine[:, 2:] + affine[:, :2] @ (factor - 1)[:, None] / 2], 1)
+    return cv2.warpAffine(image, affine, (size, size), flags=cv2.INTER_LINEAR)
+
+
+def given_quantities(hands: Hands, file: HandsFile) -> dict[str, Any]:
+    """root (3,) m, root_depth m, scale m of one sample; raises InvalidError where its truth does not have them."""
+    joints = None if hands.joints is None else np.asarray(hands.joints[0], np.float64)
+    if joints is None or not np.isfinite(joints[[WRIST, MIDDLE_MCP]]).all():
+        raise InvalidError(
+            f"{hands.id[0]} in {file.path} has no wrist and middle MCP, which the method is given.",
+            "A split without published truth cannot be predicted by a method that is given root or scale.",
+        )
+    root = joints[WRIST]
+    return {
+        "root": root.astype(np.float32),
+        "root_depth": np.float32(root[2]),
+        "scale": np.float32(np.linalg.norm(joints[MIDDLE_MCP] - root)),
+    }
+
+
+def to_device(batch: dict[str, Any], device: torch.device | str) -> dict[str, Any]:
+    return {key: value.to(device, non_blocking=True) for key, value in batch.items()}

@@ -1,0 +1,78 @@
+"""A method over a prepared split -> predictions.h5: the only place where a model meets a test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from handbench.console import progress
+from handbench.hands.record import Hands
+from handbench.inference.checkpoint import build, file_digest, read_checkpoint
+from handbench.inference.crops import Crops, to_device
+from handbench.methods.base import Method
+from handbench.store.hands_file import HandsFile
+from handbench.store.parts import Parts
+from handbench.store.records import made
+
+
+def predict(
+    checkpoint: Path, truth: HandsFile, out: Path, *, method: str | None, device: torch.device, batch: int, workers: int
+) -> HandsFile:
+    """Run the checkpoint's method over every sample of `truth` into `out`; resumes where an earlier run was stopped."""
+    record = read_checkpoint(checkpoint, method=method)
+    model = build(record).to(device)
+    about = record["about"]
+    digest = file_digest(checkpoint)
+    meta: dict[str, Any] = {
+        "dataset": truth.meta["dataset"],
+        "split": truth.meta["split"],
+        "truth_digest": truth.digest(),
+        "truth_source": truth.meta["source"],
+        "method": record["method"],
+        "variant": about["variant"],
+        "size": about["size"],
+        "seed": about["seed"],
+        "given": list(model.given),
+        "weights": record["weights"],
+        "pretrained": about.get("pretrained"),
+        "trained_on": about["data"],
+        "checkpoint": digest,
+        "recipe": about["recipe_digest"],
+        "fingertips": about["fingertips"],
+        "joint_source": "model",
+        "batch": batch,
+        "dtype": "float32",
+        "passes": 1,
+        "device": str(device),
+    }
+    with Parts(out, truth.ids, {"checkpoint": digest, "truth": truth.digest(), "batch": batch}) as parts:
+        todo = parts.todo()
+        done = len(truth) - sum(stop - start for start, stop in todo)
+        with progress(f"predict {out.stem}", len(truth), "images", done) as advance:
+            for start, stop in todo:
+                crops = Crops(truth, model.input_size, about["margin"], model.given, np.arange(start, stop))
+                hands = _predict_block(model, crops, truth.ids[start:stop], device, batch, workers)
+                parts.write(start, hands, None)
+                advance(stop - start)
+        return parts.finish({**meta, "made": made()})
+
+
+def predict_in_memory(model: Method, crops: Crops, device: torch.device, batch: int, workers: int) -> Hands:
+    """The same for samples that need not be kept: validation while training."""
+    return _predict_block(model, crops, crops.file.ids[crops.index], device, batch, workers)
+
+
+def _predict_block(model: Method, crops: Crops, ids: Any, device: torch.device, batch: int, workers: int) -> Hands:
+    joints, vertices = [], []
+    for loaded in DataLoader(crops, batch_size=batch, num_workers=workers):
+        prediction = model.predict(to_device(loaded, device))  # type: ignore[arg-type]
+        joints.append(prediction.joints.cpu().numpy())
+        if prediction.vertices is not None:
+            vertices.append(prediction.vertices.cpu().numpy())
+    return Hands(
+        id=ids, joints=np.concatenate(joints), vertices=np.concatenate(vertices) if vertices else None, meta={}
+    )

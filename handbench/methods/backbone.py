@@ -1,0 +1,96 @@
+"""ResNets with their feature pyramid, and the ImageNet weights that they may start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from handbench import places
+from handbench.errors import InvalidError, MissingError, UsageError
+from handbench.methods.torchvision_shim import import_with_torchvision
+
+
+class Pyramid(NamedTuple):
+    """Features of an image S pixels wide: f0 (stem after max-pool) and f1 S/4, f2 S/8, f3 S/16, f4 S/32 wide."""
+
+    f0: Tensor
+    f1: Tensor
+    f2: Tensor
+    f3: Tensor
+    f4: Tensor
+
+
+class ResNet(nn.Module):
+    """A ResNet of timm (`resnet18`, `resnet34`, `resnet50`, ...) without its classifier; `channels` of f0..f4."""
+
+    channels: tuple[int, int, int, int, int]
+
+    def __init__(self, name: str = "resnet50"):
+        super().__init__()
+        timm = import_with_torchvision("timm")
+        if not name.startswith("resnet") or name not in timm.list_models("resnet*"):
+            raise UsageError(f"There is no backbone {name!r}.", "Use resnet18, resnet34, resnet50, resnet101, ...")
+        net = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+        self.name = name
+        self.conv1, self.bn1, self.act1, self.maxpool = net.conv1, net.bn1, net.act1, net.maxpool
+        self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4
+        widths = [info["num_chs"] for info in net.feature_info]
+        self.channels = (widths[0], *widths[1:5])
+
+    def forward(self, image: Tensor) -> Pyramid:
+        f0 = self.maxpool(self.act1(self.bn1(self.conv1(image))))
+        f1 = self.layer1(f0)
+        f2 = self.layer2(f1)
+        f3 = self.layer3(f2)
+        return Pyramid(f0, f1, f2, f3, self.layer4(f3))
+
+    def load(self, weights: str) -> None:
+        """Start from `weights`: `none`, `imagenet` (`data/NAME-imagenet.safetensors` in HANDBENCH_HOME) or a file.
+
+        The file holds a state dict under the names that torchvision and timm share; a classifier in it is left out.
+        """
+        path = weights_file(weights, self.name)
+        if path is None:
+            return
+        state = read_state(path, f"Put timm's {self.name} there, or train from scratch: model.backbone.weights=none.")
+        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise InvalidError(
+                f"{path} does not hold the weights of a {self.name}.", str(error).partition("\n")[2].strip()[:300]
+            ) from error
+
+
+def weights_file(weights: str, name: str) -> Path | None:
+    """The file that `backbone.weights` means; None for `none`."""
+    if weights == "none":
+        return None
+    return places.home() / "data" / f"{name}-imagenet.safetensors" if weights == "imagenet" else Path(weights)
+
+
+def read_state(path: Path, hint: str, hint_unsafe: str = "Convert it to safetensors.") -> dict[str, Tensor]:
+    """A state dict from safetensors, or from a file of torch.save that holds tensors and nothing else.
+
+    Raises MissingError with `hint`, or InvalidError with `hint_unsafe` for what would have to be unpickled or run.
+    """
+    if not path.is_file():
+        raise MissingError(f"There are no weights at {path}.", hint)
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    # torch and safetensors raise half a dozen kinds of errors for a file that is not theirs
+    except Exception as error:
+        raise InvalidError(f"{path} is no plain file of weights ({type(error).__name__}).", hint_unsafe) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InvalidError(f"{path} holds more than tensors by name.", hint_unsafe)
+    return {key.removeprefix("module."): value for key, value in state.items()}

@@ -1,0 +1,56 @@
+"""Writing a file whole or not at all, and saying in one sentence what kept it from being written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from handbench.errors import MissingError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; what is written there takes its place when the block ends well.
+
+    After a failure the old file is as it was and the temporary one is gone.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with saying_why(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def saying_why(path: Path) -> Iterator[None]:
+    """Turns a full disk or a read-only folder into one sentence (exit 3)."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        code = getattr(error, "errno", None)
+        # HDF5 reports the system's reason in words only
+        text = str(error)
+        if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in text or "File too large" in text:
+            raise MissingError(f"The disk is full: {path} was not written.", "Make room and run again.") from error
+        if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise MissingError(f"{path} may not be written here.", "Choose another place: HANDBENCH_HOME.") from error
+        if code in (errno.ENOTDIR, errno.EEXIST):
+            raise MissingError(f"{path.parent} is not a folder.", "Choose another place: HANDBENCH_HOME.") from error
+        raise
+
+
+def room_for(size: int, path: Path) -> None:
+    """Raises MissingError when the disk of `path` has less than `size` bytes left."""
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise MissingError(
+            f"The disk is full: {path.name} needs {size / 1e9:.2f} GB, {free / 1e9:.2f} GB are free.",
+            "Make room and run again: what is done is kept.",
+        )

@@ -1,0 +1,189 @@
+"""The training loop: epochs of batches, a validation after each, a checkpoint that resumes to the same losses."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch.utils.data import DataLoader
+
+from handbench.console import progress, say
+from handbench.errors import InvalidError
+from handbench.inference.checkpoint import save_checkpoint
+from handbench.methods.base import Method
+from handbench.training.augmented import AugmentedCrops, collate_views
+from handbench.training.plan import Plan
+from handbench.training.validate import Validation
+
+# a killed run loses no more than this many seconds
+SAVE_EVERY_S = 60.0
+
+
+class Trainer:
+    """One run of a `Plan` in its folder: `last.pt` (resumes), `best.pt` (best validation), `events.*` (TensorBoard)."""
+
+    def __init__(self, plan: Plan, method: Method, device: torch.device):
+        self.plan = plan
+        self.train = plan.recipe.train
+        self.method = method
+        index = [0] if device.type == "cpu" else [device.index or 0]
+        self.fabric = Fabric(
+            accelerator=device.type, devices=1 if device.type == "cpu" else index, precision=self.train.precision
+        )
+        self.fabric.launch()
+        # where the run stands: what `last.pt` keeps beside weights and optimiser
+        self.stage, self.epoch, self.step = "pretrain" if self.train.pretrain_epochs else "main", 0, 0
+        self.best = math.inf
+        self.losses: list[float] = []
+
+    @property
+    def last(self) -> Path:
+        return self.plan.folder / "last.pt"
+
+    def run(self) -> Path:
+        """Train to the end; returns `best.pt`. An interrupted run saves first (KeyboardInterrupt goes on)."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        resumed = self._read_last()
+        self.validation = Validation(self.plan, self.method.input_size, self.method.given)
+        self.data = AugmentedCrops(
+            self.plan.file,
+            self.method.input_size,
+            self.plan.recipe.data,
+            self.plan.train_index,
+            views=self.method.views,
+            seed=self.plan.seed,
+            box="box" in self.method.given,
+        )
+        self.per_epoch = math.ceil(len(self.data) / self.train.batch)
+        epochs = {"pretrain": self.train.pretrain_epochs, "main": self.train.epochs}
+        total = self.per_epoch * sum(epochs.values())
+        done = self.per_epoch * (self.epoch + (epochs["pretrain"] if self.stage == "main" else 0)) + self.step
+        self.writer = SummaryWriter(str(self.plan.folder), purge_step=done)
+        self._begin_stage(resumed)
+        try:
+            with progress(f"train {self.method.name}", total, "steps", done) as self.advance:
+                while True:
+                    while self.epoch < epochs[self.stage]:
+                        self._epoch()
+                    if self.stage == "main":
+                        break
+                    self.stage, self.epoch, self.best = "main", 0, math.inf
+                    self._begin_stage(None)
+        except KeyboardInterrupt:
+            self._save(self.last)
+            say(f"Saved at epoch {self.epoch}, step {self.step}: the same command goes on from there.")
+            raise
+        finally:
+            self.writer.close()
+        self._save(self.last, finished=True)
+        return self.plan.folder / "best.pt"
+
+    def _begin_stage(self, resumed: dict[str, Any] | None) -> None:
+        """A fresh optimiser and schedule for the stage, or those of the checkpoint."""
+        self.method.stage = self.stage
+        parameters = [p for p in self.method.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(parameters, lr=self.train.lr, weight_decay=self.train.weight_decay)
+        if resumed:
+            optimiser.load_state_dict(resumed["optimiser"])
+        # the loop calls the wrapped model (device, precision); losses and lifting stay methods of the bare one
+        self.model, self.optimiser = self.fabric.setup(self.method, optimiser)
+        if resumed:
+            torch.set_rng_state(resumed["rng"])
+        else:
+            torch.manual_seed(self.plan.seed)
+
+    def _epoch(self) -> None:
+        self.method.train()
+        rate = self.train.lr * self.train.lr_decay ** (self.epoch // self.train.lr_decay_every)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        stage_number = ("pretrain", "main").index(self.stage)
+        self.data.epoch = self.epoch + 100_000 * stage_number
+        order = np.random.default_rng([self.plan.seed, stage_number, self.epoch]).permutation(len(self.data))
+        rest = order[self.step * self.train.batch :]
+        # no persistent workers: each epoch's workers see its own `data.epoch`
+        loader = DataLoader(
+            torch.utils.data.Subset(self.data, rest.tolist()),
+            batch_size=self.train.batch,
+            num_workers=self.train.workers,
+            collate_fn=collate_views,
+            # the generator is the loader's own: loading draws nothing from the state that `last.pt` keeps
+            generator=torch.Generator().manual_seed(0),
+        )
+        if self.step == 0:
+            self.losses = []
+        saved = time.monotonic()
+        for batch in loader:
+            batch = self.fabric.to_device(batch)
+            output = self.model(self.method.normalise(batch["image"]))
+            terms = self.method.losses(output, batch)
+            loss = torch.stack(list(terms.values())).sum()
+            if not torch.isfinite(loss):
+                values = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
+                raise InvalidError(
+                    f"The loss is not finite at epoch {self.epoch}, step {self.step} ({values}).",
+                    "Lower train.lr or set train.clip_grad; the last checkpoint before it is kept.",
+                )
+            self.optimiser.zero_grad()
+            self.fabric.backward(loss)
+            if self.train.clip_grad:
+                self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.train.clip_grad)
+            self.optimiser.step()
+            self.losses.append(loss.item())
+            self.step += 1
+            self.advance(1, note=f"{self.stage} epoch {self.epoch + 1} loss {np.mean(self.losses):.4f} lr {rate:.1e}")
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                self._save(self.last)
+                saved = time.monotonic()
+        self._end_of_epoch(rate, {name: term.item() for name, term in terms.items()})
+
+    def _end_of_epoch(self, rate: float, terms: dict[str, float]) -> None:
+        self.epoch, self.step = self.epoch + 1, 0
+        at = self.per_epoch * (self.epoch + (self.train.pretrain_epochs if self.stage == "main" else 0))
+        mean = float(np.mean(self.losses))
+        scalars = {"loss/sum": mean, "lr": rate, **{f"loss/{name}": value for name, value in terms.items()}}
+        ends = self.epoch in (self.train.epochs, self.train.pretrain_epochs)
+        score = None
+        if self.epoch % self.train.validate_every == 0 or ends:
+            errors = self.validation.errors(self.method, self.fabric.device)
+            scalars |= {f"validation/{name}": value for name, value in errors.items()}
+            # without a validation sample the last epoch counts as the best
+            score = next(iter(errors.values()), -float(self.epoch))
+        for name, value in scalars.items():
+            self.writer.add_scalar(name, value, at)
+        self.plan.log(stage=self.stage, epoch=self.epoch, **scalars)
+        better = self.stage == "main" and score is not None and score < self.best
+        if better:
+            self.best = score  # type: ignore[assignment]
+        self._save(self.last)
+        if better:
+            self._save(self.plan.folder / "best.pt", state=False)
+
+    def _save(self, path: Path, *, state: bool = True, finished: bool = False) -> None:
+        progress_state = {
+            "optimiser": self.optimiser.state_dict(),
+            "rng": torch.get_rng_state(),
+            "position": {"stage": self.stage, "epoch": self.epoch, "step": self.step},
+            "best": self.best,
+            "losses": self.losses,
+            "finished": finished,
+        }
+        save_checkpoint(path, self.method, self.plan.hand, self.plan.about, **(progress_state if state else {}))
+
+    def _read_last(self) -> dict[str, Any] | None:
+        """Continue the run of `last.pt`, if it is there."""
+        if not self.last.exists():
+            return None
+        record = self.plan.read_own(self.last)
+        self.method.load_state_dict(record["state"])
+        self.stage, self.epoch, self.step = (record["position"][key] for key in ("stage", "epoch", "step"))
+        self.best, self.losses = record["best"], record["losses"]
+        if not record["finished"]:
+            say(f"Going on from {self.last}: {self.stage}, epoch {self.epoch}, step {self.step}.")
+        return record

@@ -1,0 +1,70 @@
+"""Train a recipe: build the method, then descend or fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from handbench.console import progress, say
+from handbench.errors import InvalidError
+from handbench.inference.checkpoint import read_checkpoint, save_checkpoint
+from handbench.methods import find
+from handbench.methods.base import Method
+from handbench.training.augmented import AugmentedCrops, collate_views
+from handbench.training.loop import Trainer
+from handbench.training.plan import Plan
+from handbench.training.recipe import Data, validated
+
+
+def build_method(plan: Plan) -> Method:
+    """The untrained method of a plan; its random initial weights depend on the seed."""
+    cls = find(plan.recipe.method)
+    config = validated(cls.Config, plan.recipe.model, "model")
+    torch.manual_seed(plan.seed)
+    method = cls(config, plan.hand, plan.about["fingertips"])
+    if plan.init:
+        state = read_checkpoint(plan.init, method=plan.recipe.method)["state"]
+        try:
+            method.load_state_dict(state)
+        except RuntimeError:
+            raise InvalidError(
+                f"The weights in {plan.init} do not fit this recipe.", "Start from a checkpoint of the same size."
+            ) from None
+    return method
+
+
+def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
+    """Train to the end, going on from an interrupted run; returns the checkpoint to predict with (`best.pt`)."""
+    method = build_method(plan)
+    best = plan.folder / "best.pt"
+    if not plan.begin(restart):
+        say(f"{best} is trained already (--restart begins anew).")
+        return best
+    if method.descends:
+        return Trainer(plan, method, device).run()
+    method.fit(_truth_batches(plan, method))
+    for name in ("best.pt", "last.pt"):
+        save_checkpoint(plan.folder / name, method, plan.hand, plan.about, finished=True)
+    return best
+
+
+def _truth_batches(plan: Plan, method: Method) -> Iterator[Any]:
+    """One pass over the training samples, not augmented."""
+    data = AugmentedCrops(
+        plan.file,
+        method.input_size,
+        Data(margin=plan.recipe.data.margin),
+        plan.train_index,
+        views=1,
+        seed=plan.seed,
+        box="box" in method.given,
+    )
+    with progress(f"train {method.name}", len(data), "images") as advance:
+        loader = DataLoader(data, plan.recipe.train.batch, num_workers=0, collate_fn=collate_views)
+        for batch in loader:
+            yield batch
+            advance(len(batch["index"]))
