@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from handbench.errors import InvalidError
 from handbench.hands.record import Hands
 
+LARGEST = 1e100
+
 
 def match(truth_ids: NDArray, predicted_ids: NDArray) -> NDArray | None:
     """Where each sample of the truth is among the predictions (N,); None where both have the same order.
@@ -52,7 +54,8 @@ def require_finite(block: Hands, start: int, what: str) -> None:
         array = getattr(block, name)
         if array is None:
             continue
-        bad = ~np.isfinite(array).all((1, 2))
+        # not finite, or so large that its square is not
+        bad = ~(np.abs(array) < LARGEST).all((1, 2))
         if bad.any():
             i = int(np.argmax(bad))
             raise InvalidError(

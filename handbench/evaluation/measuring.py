@@ -66,7 +66,7 @@ class Measurement:
             self._add_mesh(target, points, valid, truth, predicted)
 
     def _add_joints(self, target: NDArray, points: NDArray, valid: NDArray | None) -> None:
-        reflected = np.zeros(len(target), bool)
+        reflected = None
         for alignment in self._alignments(of_mesh=False):
             to, moved = target, points
             few = np.zeros(len(target), bool)
@@ -87,6 +87,8 @@ class Measurement:
                     self._keep(metric, alignment, sample_mean(errors) * self.to_mm)
                 elif metric.name == "auc" and alignment in metric.alignments:
                     self._curve(metric, alignment, errors)
+        if reflected is None:
+            reflected = align.fit_official(target, points, valid).reflected
         self._reflected.append(reflected)
 
     def _add_mesh(
@@ -95,7 +97,7 @@ class Measurement:
         target = np.asarray(truth.vertices, np.float64) * self.protocol.per_metre
         points = np.asarray(predicted.vertices, np.float64) * self.protocol.per_metre
         # a sample whose true mesh is missing has no mesh errors
-        there = np.isfinite(target).all((1, 2))
+        there: NDArray = np.isfinite(target).all((1, 2))
         target, points = target[there], points[there]
         joints, predicted_joints = joints[there], predicted_joints[there]
         valid = None if valid is None else valid[there]

@@ -150,7 +150,8 @@ def load(name: str) -> Protocol:
             protocol = read(path)
             found[protocol.version] = protocol
     if not found:
-        raise UsageError(f"There is no protocol {name!r}{_suggest(wanted, names())}.", f"Protocols: {', '.join(names())}.")
+        known = names()
+        raise UsageError(f"There is no protocol {name!r}{_suggest(wanted, known)}.", f"Protocols: {', '.join(known)}.")
     if version is None:
         return found[max(found)]
     if version not in found:
@@ -177,11 +178,12 @@ def describe_difference(a: Protocol, b: Protocol) -> list[str]:
         for key in first
         if key != "metrics" and first[key] != second[key]
     ]
-    metrics = [{m["label"] or f"{m['name']} {m['threshold'] or ''}".strip(): m for m in d["metrics"]} for d in (first, second)]
+    metrics = [{metric.called: metric.model_dump(mode="json") for metric in protocol.metrics} for protocol in (a, b)]
     for label in dict.fromkeys([*metrics[0], *metrics[1]]):
         one, other = (found.get(label) for found in metrics)
         if one is None or other is None:
-            said.append(f"{label}: only {a.name}@{a.version if other is None else b.version} has it")
+            has = a if other is None else b
+            said.append(f"{label}: only {has.name}@{has.version} has it")
             continue
         said += [
             f"{label}, {key}: {_words(one[key])} against {_words(other[key])}" for key in one if one[key] != other[key]

@@ -57,7 +57,7 @@ def evaluate(
     with opened(truth, "true hands", f"`handbench prep {protocol.dataset or 'NAME'}` makes them.") as true:
         _require_dataset(true, protocol)
         if isinstance(pred, Path | str) and Path(pred).suffix in (".json", ".zip"):
-            pred = read_predictions(pred, true.ids)
+            pred = read_predictions(pred, np.sort(true.ids))
         with opened(pred, "predictions", "`handbench predict` or `handbench import` makes them.") as predicted:
             return _evaluate(true, predicted, protocol, strict, seed, workers or min(4, os.cpu_count() or 1))
 
@@ -125,14 +125,14 @@ def _result(
         )
     source = str(true.meta.get("source", OFFICIAL_FILES))
     official_ids = protocol.official_ids()
-    complete = len(true.ids) == protocol.count if official_ids is None else set(true.ids) == set(official_ids)
+    complete = None if official_ids is None else set(true.ids) == set(official_ids) and source == OFFICIAL_FILES
     return Result(
         protocol={
             "name": protocol.name,
             "version": protocol.version,
             "id": protocol.identity(true.ids, source),
             "n_official": protocol.count,
-            "complete": bool(complete and source == OFFICIAL_FILES),
+            "complete": complete,
             "definition": protocol.definition(),
         },
         ids=true.ids,

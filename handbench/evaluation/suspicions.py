@@ -39,8 +39,8 @@ def suspect(target: NDArray, points: NDArray) -> list[str]:
     order, errors = _order(target, points)
     if order != "fh21":
         said.append(
-            f"Joint order: this looks like {ORDER_NAMES[order]} order: Procrustes-aligned error {errors['fh21']:.1f} mm "
-            f"as it is, {errors[order]:.1f} mm read in that order. `--order {order}` converts."
+            f"Joint order: this looks like {ORDER_NAMES[order]} order: Procrustes-aligned error "
+            f"{errors['fh21']:.1f} mm as it is, {errors[order]:.1f} mm read in that order. `--order {order}` converts."
         )
         points = to_fh21(points, order)
     flipped = points * OPENGL

@@ -129,9 +129,7 @@ def _proper(target: ArrayLike, points: ArrayLike, valid: ArrayLike | None, scale
     return moved + target_centre
 
 
-def _prepare(
-    target: ArrayLike, points: ArrayLike, valid: ArrayLike | None
-) -> tuple[NDArray, NDArray, NDArray | None]:
+def _prepare(target: ArrayLike, points: ArrayLike, valid: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray | None]:
     a, b = np.asarray(target, np.float64), np.asarray(points, np.float64)
     if a.ndim != 3 or a.shape[2] != 3 or a.shape != b.shape:
         raise InvalidError(f"Cannot align points {b.shape} to {a.shape}.", "Both must be (samples, points, 3).")

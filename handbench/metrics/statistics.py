@@ -98,9 +98,7 @@ def _resampled_means(totals: NDArray, counts: NDArray, seed: int, resamples: int
     for start in range(0, resamples, 64):
         stop = min(start + 64, resamples)
         # One draw at a time, so that the numbers do not depend on how they are grouped.
-        weights = np.stack(
-            [np.bincount(generator.integers(0, size, size), minlength=size) for _ in range(start, stop)]
-        )
+        weights = np.stack([np.bincount(generator.integers(0, size, size), minlength=size) for _ in range(start, stop)])
         sums[start:stop] = weights.astype(np.float64) @ table
     return _ratio(sums[:, : totals.shape[1]], sums[:, totals.shape[1] :])
 

@@ -29,7 +29,7 @@ PALM = (
     ((40, -8, 33), (70, -4, 27), 6.5, 5.5),  # web between thumb and index
 )  # fmt: skip
 # Webs between neighbouring fingers: how far along the two proximal phalanges, and radius, mm.
-WEBS = (("index", "middle", 0.36, 6.2), ("middle", "ring", 0.36, 6.0), ("ring", "little", 0.36, 5.4))
+WEBS = (("index", "middle", 0.27, 5.6), ("middle", "ring", 0.26, 5.6), ("ring", "little", 0.25, 5.0))
 
 
 @dataclass(frozen=True, eq=False)

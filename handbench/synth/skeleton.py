@@ -20,10 +20,10 @@ DISTAL, DORSAL, RADIAL = np.array([-1.0, 0, 0]), np.array([0, 1.0, 0]), np.array
 # Knuckle from the wrist (distal, dorsal, radial), mm; the three phalanges (the last with its soft tip), mm; splay
 # towards the thumb, degrees; half-widths at the three joints and in the middle of the fingertip, mm.
 FINGERS = {
-    "index": ((89.0, 0.5, 23.5), (41.0, 24.5, 22.5), 5.0, (10.4, 9.1, 7.9, 6.9)),
-    "middle": ((91.0, 3.0, 2.5), (45.0, 28.0, 23.5), 0.5, (10.6, 9.3, 8.0, 7.0)),
-    "ring": ((85.5, 1.0, -17.0), (41.5, 26.5, 23.5), -5.0, (10.0, 8.8, 7.7, 6.8)),
-    "little": ((77.0, -4.0, -34.0), (33.0, 19.5, 21.0), -12.0, (8.9, 7.7, 6.8, 6.0)),
+    "index": ((89.0, 0.5, 24.5), (41.0, 24.5, 22.5), 6.0, (10.2, 9.1, 7.9, 6.9)),
+    "middle": ((91.0, 3.0, 2.5), (45.0, 28.0, 23.5), 1.0, (10.4, 9.3, 8.0, 7.0)),
+    "ring": ((85.5, 1.0, -18.5), (41.5, 26.5, 23.5), -5.5, (9.8, 8.8, 7.7, 6.8)),
+    "little": ((77.0, -4.0, -36.5), (33.0, 19.5, 21.0), -13.0, (8.7, 7.7, 6.8, 6.0)),
 }
 THUMB_BASE = (21.0, -9.0, 21.0)
 THUMB_LENGTHS = (45.0, 33.0, 27.5)

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from handbench.synth.flesh import Flesh, flesh
-from handbench.synth.skeleton import skeleton
+from handbench.synth.skeleton import Skeleton, skeleton
 from handbench.synth.topology import Topology, layout, topology
 
 # Evening out: rounds, and how far a vertex moves to the middle of its neighbours in each, in the palm and on a finger
 # (whose rings are to stay at the joints).
-ROUNDS = 16
+FIRST_ROUNDS, ROUNDS = 30, 4
 PALM_STEP, FINGER_STEP = 0.45, 0.06
 
 
+@lru_cache(maxsize=1)
+def rest_surface() -> NDArray:
+    """Vertices (778, 3) m of the average hand at rest."""
+    bones = skeleton(np.zeros(10))
+    points = _settle(layout(bones)[0], bones, FIRST_ROUNDS)
+    points.flags.writeable = False
+    return points
+
+
 def surface(betas: NDArray) -> NDArray:
-    """Vertices (778, 3) m of the rest hand with these betas (10,)."""
+    """Vertices (778, 3) m of the rest hand with these betas (10,): the average hand's, moved with the construction and
+    settled again, so that the same vertex stays at the same place of the skin.
+    """
     bones = skeleton(betas)
+    moved = layout(bones)[0] - layout(skeleton(np.zeros(10)))[0]
+    return _settle(rest_surface() + moved, bones, ROUNDS)
+
+
+def _settle(points: NDArray, bones: Skeleton, rounds: int) -> NDArray:
     labels = topology()
-    points, _ = layout(bones)
     skin = flesh(bones)
     active = _active(skin, labels)
     neighbours = neighbour_average(labels.faces)
@@ -30,8 +47,8 @@ def surface(betas: NDArray) -> NDArray:
     wrist = labels.boundary
     plane = points[wrist, 0].copy()
     step[wrist] = 0.0
-    points = skin.project(points, active, 4)
-    for _ in range(ROUNDS):
+    points = skin.project(points, active, 2)
+    for _ in range(rounds):
         towards = (neighbours @ points - points) * step[:, None]
         _, gradient = skin.distance(points, active)
         normal = gradient / np.maximum(np.linalg.norm(gradient, axis=1, keepdims=True), 1e-9)
@@ -39,8 +56,6 @@ def surface(betas: NDArray) -> NDArray:
         points = skin.project(points, active, 1)
         points[wrist] = _even(points[wrist])
         points[wrist, 0] = plane
-    points = skin.project(points, active, 2)
-    points[wrist, 0] = plane
     return points
 
 

@@ -27,7 +27,7 @@ KNUCKLE_ORDER = ("index", "middle", "ring", "little")  # radial to ulnar, as the
 # Rings along a finger: 1.5 is the middle of the second phalanx.
 BASE = 0.40
 ALONG = {
-    **dict.fromkeys(KNUCKLE_ORDER, (0.54, 0.70, 0.86, 1.01, 1.19, 1.5, 1.82, 2.02, 2.36, 2.68)),
+    **dict.fromkeys(KNUCKLE_ORDER, (0.57, 0.72, 0.87, 1.01, 1.19, 1.5, 1.82, 2.02, 2.36, 2.68)),
     "thumb": (0.60, 0.82, 1.0, 1.22, 1.58, 1.86, 2.04, 2.38, 2.70),
 }
 # Turn of each of a ring's ten vertices from the dorsal side towards the little finger.

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from handbench.errors import InvalidError
 from handbench.hands.hierarchy import build_hierarchy
 from handbench.hands.joints import MIDDLE_MCP, WRIST
 from handbench.hands.mano import HandModel
@@ -54,7 +53,6 @@ class ClipHand3D(Method):
     config: ClipHand3DConfig
     faces: Tensor
     regressor: Tensor
-    hand_digest: Tensor
 
     def __init__(self, config: ClipHand3DConfig, hand: HandModel, fingertips: str):
         super().__init__(config, hand, fingertips)
@@ -65,14 +63,20 @@ class ClipHand3D(Method):
         self.lifting = Lifting(channels[0], JOINTS, config.input // 4, config.sigma, config.hm)
         regressor = torch.from_numpy(hand.regressor21(fingertips)).float()
         self.mesh = MeshRegressor(
-            channels, _places(hand, regressor), config.mesh_levels, config.s2d, config.fproj, config.attn_axis
+            channels,
+            _places(hand, regressor),
+            config.mesh_levels,
+            config.s2d,
+            config.fproj,
+            config.attn_axis,
+            config.mesh_layers,
+            config.mesh_heads,
         )
         self.contrast: Contrast | None = None
         self._text: FrozenText | None = None
-        # What belongs to the hand stays out of the checkpoint (MANO may not be passed on); its digest does not.
+        # made from the hand model and the fingertips at hand, so they are no weights
         self.register_buffer("faces", torch.from_numpy(hand.f), persistent=False)
         self.register_buffer("regressor", regressor, persistent=False)
-        self.register_buffer("hand_digest", torch.tensor(list(bytes.fromhex(hand.digest())), dtype=torch.uint8))
         self.register_load_state_dict_pre_hook(_before_loading)
 
     @property
@@ -110,9 +114,12 @@ class ClipHand3D(Method):
         return output
 
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
-        """To the camera frame with the given depth of the wrist, bone length and camera of the crop; float64."""
+        """To the camera frame with the given depth of the wrist, bone length and camera of the crop; float64.
+
+        While pre-training there is no trained mesh, and the lixel joints are the prediction.
+        """
         vertices = self._to_xyz(output["vertices"].double(), batch)
-        if self.config.output_joints == "mesh":
+        if self.config.output_joints == "mesh" and self.stage != "pretrain":
             return Prediction(self.regressor.double() @ vertices, vertices)
         return Prediction(self._to_xyz(output["joints"].double(), batch), vertices)
 
@@ -196,13 +203,7 @@ def _replace_unknown(batch: Batch) -> tuple[Batch, Tensor]:
 
 
 def _before_loading(module: ClipHand3D, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """A training checkpoint fits an inference model: its text branch is left out. Another hand does not fit."""
+    """A checkpoint of training fits a model without text branch: what belongs to the branch is left out."""
     if module.contrast is None:
         for key in [key for key in state if key.startswith(f"{prefix}contrast.")]:
             del state[key]
-    stored = state.get(f"{prefix}hand_digest")
-    if stored is not None and not torch.equal(stored.cpu(), module.hand_digest.cpu()):
-        raise InvalidError(
-            "The checkpoint was trained with another hand model.",
-            "Give the hand model that it was trained with: `handbench prep mano`, or the synthetic one.",
-        )

@@ -61,6 +61,9 @@ class ClipHand3DConfig(ModelConfig):
     sigma: float = Field(2.0, gt=0)
     # paper: 21/98/389/778 with F3, F2, F1; code: 98/195/389/778 with F4, F3, F2, F1
     mesh_levels: Literal["paper", "code"] = "paper"
+    # transformer of each of its stages; heads must divide the narrowest width, 32
+    mesh_layers: int = Field(2, ge=1)
+    mesh_heads: Literal[1, 2, 4, 8, 16] = 8
     # sparse-to-dense; without it the first stage goes to 778 nodes at once
     s2d: bool = True
     # projection of the feature pyramid at the joints

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from handbench.methods.transformer import Axis, Transformer
 
 DIMS = (256, 128, 64, 32)
-HEADS = 8
-LAYERS = 2
 # nodes of the four stages, and which of f0..f4 each of them looks at; the first stage of `paper` has the 21 joints
 PLANS: dict[str, tuple[tuple[int, int | None], ...]] = {
     "paper": ((21, None), (98, 3), (389, 2), (778, 1)),
@@ -51,13 +49,18 @@ class Stage(nn.Module):
     place: Tensor
 
     def __init__(
-        self, nodes: tuple[int, int], dims: tuple[int, int], place: Tensor, projection: Projection | None, axis: Axis
+        self,
+        nodes: tuple[int, int],
+        dims: tuple[int, int],
+        place: Tensor,
+        projection: Projection | None,
+        transformer: Transformer,
     ):
         super().__init__()
         self.up = nn.Linear(*nodes) if nodes[0] != nodes[1] else None
         self.reduce = nn.Linear(dims[0], dims[1] - 3)
         self.register_buffer("place", place, persistent=False)
-        self.transformer = Transformer(dims[1], LAYERS, HEADS, axis=axis)
+        self.transformer = transformer
         self.projection = projection
 
     def forward(self, x: Tensor, feature: Tensor | None, uv: Tensor) -> Tensor:
@@ -83,6 +86,8 @@ class MeshRegressor(nn.Module):
         s2d: bool = True,
         fproj: bool = True,
         axis: Axis = "nodes",
+        layers: int = 2,
+        heads: int = 8,
         width: int = 512,
     ):
         super().__init__()
@@ -90,7 +95,8 @@ class MeshRegressor(nn.Module):
         before, stages = (21, width), []
         for (nodes, level), dim in zip(self.plan, DIMS, strict=True):
             projection = Projection(channels[level], dim, 21, nodes) if fproj and level is not None else None
-            stages.append(Stage((before[0], nodes), (before[1], dim), places[nodes], projection, axis))
+            transformer = Transformer(dim, layers, heads, axis=axis)
+            stages.append(Stage((before[0], nodes), (before[1], dim), places[nodes], projection, transformer))
             before = (nodes, dim)
         self.stages = nn.ModuleList(stages)
         self.out = nn.Linear(DIMS[-1], 3)

@@ -1,0 +1,111 @@
+"""handbench eval"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handbench.errors import UsageError
+
+
+def evaluate(
+    table: Annotated[str | None, typer.Option(help="print this table from everything in HANDBENCH_HOME")] = None,
+    protocol: Annotated[str | None, typer.Option(help="a protocol: freihand, freihand@1 (default: freihand)")] = None,
+    truth: Annotated[Path | None, typer.Option(help="a prepared HDF5, or a folder with the official files")] = None,
+    pred: Annotated[Path | None, typer.Option(help="an HDF5 of predictions, pred.json or pred.zip")] = None,
+    json: Annotated[str | None, typer.Option(metavar="FILE", help="the result as JSON; - is stdout")] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="print LaTeX instead of Markdown")] = False,
+    standalone: Annotated[bool, typer.Option("--standalone", help="with --latex: a whole document")] = False,
+    scores_txt: Annotated[Path | None, typer.Option(help="write the official script's scores.txt")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="stop on a suspected unit, axes, order or side")] = False,
+) -> None:
+    """Score predictions exactly as the official scripts do; print a result, or a comparison table.
+
+    Example: handbench eval --table 1
+
+    Example: handbench eval --protocol freihand --truth FreiHAND_pub_v2_eval --pred pred.json --json result.json
+    """
+    if table is not None:
+        if truth or pred or scores_txt:
+            raise UsageError("--table prints what is in HANDBENCH_HOME; it takes no --truth, --pred, --scores-txt.")
+        _table(table, json, latex, standalone)
+    elif pred is not None:
+        _one(protocol or "freihand", truth, pred, json, scores_txt, strict)
+    elif protocol is not None and truth is None:
+        _home(protocol, json)
+    else:
+        raise UsageError("Nothing to score.", "Give --pred FILE, or --table 1 for everything in HANDBENCH_HOME.")
+
+
+def _table(name: str, json: str | None, latex: bool, standalone: bool) -> None:
+    from handbench import places
+    from handbench.evaluation.catalog import score_home
+    from handbench.evaluation.protocol import load
+    from handbench.report.latex import to_latex
+    from handbench.report.markdown import to_markdown
+    from handbench.report.spec import load_spec
+    from handbench.report.speeds import read_speeds
+    from handbench.report.table import build_table
+
+    spec = load_spec(name)
+    results = [result.to_record() for result in score_home(load(spec.protocol))]
+    speeds = read_speeds(places.home() / "speed")
+    built = build_table(spec, results, speeds)
+    if json != "-":
+        print(to_latex(built, standalone=standalone) if latex else to_markdown(built))
+    _write_json(json, {"table": name, "results": results})
+
+
+def _one(
+    protocol: str, truth: Path | None, pred: Path, json: str | None, scores_txt: Path | None, strict: bool
+) -> None:
+    from handbench import places
+    from handbench.console import warn
+    from handbench.evaluation.official_text import scores_txt as official
+    from handbench.evaluation.protocol import load
+    from handbench.evaluation.scoring import evaluate as score
+    from handbench.report.summary import summary_text
+    from handbench.store.atomic import replacing
+
+    chosen = load(protocol)
+    true = truth or places.prepared(chosen.dataset or chosen.name, chosen.split or "test")
+    result = score(true, pred, chosen, strict=strict)
+    for warning in result.warnings:
+        warn(warning)
+    if scores_txt:
+        text = official(result)
+        with replacing(scores_txt) as part:
+            part.write_text(text)
+    if json != "-":
+        print(summary_text(result.to_record()))
+    _write_json(json, result.to_record())
+
+
+def _home(protocol: str, json: str | None) -> None:
+    from handbench import places
+    from handbench.errors import MissingError
+    from handbench.evaluation.catalog import score_home
+    from handbench.evaluation.protocol import load
+    from handbench.report.summary import summary_text
+
+    chosen = load(protocol)
+    records = [result.to_record() for result in score_home(chosen)]
+    if not records:
+        raise MissingError(
+            f"There are no predictions in {places.predictions_file(chosen.name, 'x').parent}.",
+            f"`handbench predict METHOD --protocol {chosen.name}` makes them.",
+        )
+    if json != "-":
+        print("\n\n".join(summary_text(record) for record in records))
+    _write_json(json, records)
+
+
+def _write_json(target: str | None, record: object) -> None:
+    from handbench.store.records import dump_json, write_json
+
+    if target == "-":
+        print(dump_json(record).decode(), end="")
+    elif target:
+        write_json(Path(target), record)

@@ -1,0 +1,45 @@
+"""What a method costs: parameters, multiply-adds, and FLOPs = 2 x MACs."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from handbench.methods.base import Method
+
+
+def cost(method: Method) -> dict[str, Any]:
+    """Parameters (in all, and by the method's stages) and MACs of one image.
+
+    Counted on the meta device with math attention: on a CPU torch's counter takes fused attention for nothing.
+    Only what inference runs is counted; training-only parts are reported as `training_only`.
+    """
+    method = copy.deepcopy(method).eval().to("meta")
+    image = torch.empty(1, 3, method.input_size, method.input_size, device="meta")
+    counter = FlopCounterMode(display=False)
+    # the fused path of nn.TransformerEncoder would hide its products from the counter
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with counter, sdpa_kernel(SDPBackend.MATH), torch.inference_mode():
+            method(image)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    flops = counter.get_total_flops()
+    stages = {
+        stage: sum(p.numel() for name in modules for p in method.get_submodule(name).parameters())
+        for stage, modules in method.stages.items()
+    }
+    parameters = sum(p.numel() for p in method.parameters())
+    return {
+        "parameters": parameters,
+        "parameters_by_stage": stages,
+        "training_only": parameters - sum(stages.values()) if stages else 0,
+        "macs": flops // 2,
+        "flops": flops,
+        "flops_are": "2 x multiply-adds; convolutions, matrix products and attention",
+    }

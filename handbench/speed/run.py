@@ -1,0 +1,132 @@
+"""Which methods to time, on which inputs; one JSON file each, named after its condition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from handbench import places
+from handbench.console import say, warn
+from handbench.inference.checkpoint import build, read_checkpoint
+from handbench.inference.crops import Crops
+from handbench.inference.device import choose_device
+from handbench.methods import find
+from handbench.methods.base import Method
+from handbench.speed.clock import QUICK, STANDARD
+from handbench.speed.latency import time_method
+from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.records import dump_json, write_json
+from handbench.synth.source import SyntheticSplit, present_hand
+from handbench.training.recipe import load_recipe, validated
+
+POOL, QUICK_POOL = 256, 32
+
+
+def time_all(
+    method: str | None,
+    variant: str,
+    size: str,
+    seed: int,
+    *,
+    device: str,
+    data: Path | None,
+    quick: bool,
+    threads: int | None,
+    json: str | None,
+) -> None:
+    where = choose_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    label = variant if size == "full" else f"{variant}.{size}"
+    runs = sorted((places.home() / "train").glob("*/*/*/best.pt"))
+    if method is not None:
+        jobs = [(method, label, places.run_folder(method, label, seed) / "best.pt")]
+    else:
+        jobs = [(run.parts[-4], run.parts[-3], run) for run in runs] or [("clip-hand3d", "full", Path("none"))]
+    pool = QUICK_POOL if quick else POOL
+    file = HandsFile(data) if data else _synthetic_inputs(pool)
+    records = []
+    for name, what, checkpoint in jobs:
+        model, margin, about = _method(name, what, checkpoint)
+        crops = Crops(file, model.input_size, margin, model.given)
+        record = {"method": name, **about, **time_method(model, crops, where, QUICK if quick else STANDARD, pool)}
+        path = places.home() / "speed" / f"{file_name(record)}.json"
+        write_json(path, record)
+        for warning in record["warnings"]:
+            warn(warning)
+        say(str(path))
+        records.append(record)
+    if json == "-":
+        print(dump_json(records).decode(), end="")
+        return
+    if json:
+        write_json(Path(json), records)
+    _print(records)
+
+
+def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dict[str, Any]]:
+    """The trained method, or one with random weights built from its recipe."""
+    variant, _, size = label.partition(".")
+    if checkpoint.exists():
+        record = read_checkpoint(checkpoint, method=name)
+        about = record["about"]
+        row = {key: about[key] for key in ("variant", "size", "seed")} | {"weights": record["weights"], "trained": True}
+        return build(record), about["margin"], row
+    recipe = load_recipe(name, variant, size or "full")
+    say(f"{name} {label} is not trained here: timed with random weights.")
+    cls = find(recipe.method)
+    model = cls(validated(cls.Config, recipe.model, "model"), present_hand(), "freihand")
+    row = {"variant": variant, "size": size or "full", "seed": None, "weights": model.weights, "trained": False}
+    return model, recipe.data.margin, row
+
+
+def _synthetic_inputs(pool: int) -> HandsFile:
+    """Crops of the synthetic hand, made once and kept."""
+    path = places.home() / "speed" / "inputs" / f"synthetic-{pool}.h5"
+    if not path.exists():
+        split = SyntheticSplit("test", pool, seed=0)
+        say(f"Making {pool} synthetic inputs.")
+        hands, images = split.read(0, pool)
+        write_hands(path, hands, images)
+    return HandsFile(path)
+
+
+def file_name(record: dict[str, Any]) -> str:
+    """The condition of a measurement, as timm names its result files."""
+    machine = record["machine"]
+    torch_version = machine["torch"].split("+")[0]
+    cuda = f"-cu{machine['cuda'].replace('.', '')}" if machine["kind"] == "cuda" else ""
+    device = machine["device"] if machine["kind"] == "cuda" else f"cpu{machine['threads']}"
+    label = record["variant"] if record["size"] == "full" else f"{record['variant']}.{record['size']}"
+    quick = "-quick" if record["effort"] == "quick" else ""
+    slug = "".join(c if c.isalnum() else "-" for c in device.lower()).removeprefix("nvidia-")
+    return (
+        f"speed-{record['method']}-{label}-{record['tier']}-b{record['batch']}-{record['precision']}-{record['mode']}"
+        f"-torch{torch_version}{cuda}-{slug}{quick}"
+    )
+
+
+def _print(records: list[dict[str, Any]]) -> None:
+    from tabulate import tabulate
+
+    rows = []
+    for r in records:
+        low, high = r["p50_interval_ms"]
+        rows.append(
+            {
+                "method": f"{r['method']} {r['variant']} {r['size']}" + ("" if r["trained"] else " (random weights)"),
+                "T1 FPS": f"{r['fps']:.1f}",
+                "p50 ms [95 %]": f"{r['p50_ms']:.2f} [{low:.2f}, {high:.2f}]",
+                "p90 ms": f"{r['p90_ms']:.2f}",
+                "p99 ms": f"{r['p99_ms']:.2f}",
+                "n": r["n"],
+                "params M": f"{r['cost']['parameters'] / 1e6:.2f}",
+                "GMACs": f"{r['cost']['macs'] / 1e9:.3f}",
+                "GFLOPs": f"{r['cost']['flops'] / 1e9:.3f}",
+                "device": r["machine"]["device"],
+            }
+        )
+    print(tabulate(rows, headers="keys", tablefmt="github"))
+    print(f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {records[0]['effort']}.")
