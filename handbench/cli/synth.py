@@ -25,8 +25,9 @@ def synth(
         raise UsageError(f"There is no writer for {dataset!r}.", "Writers: freihand.")
     from handbench.console import progress
     from handbench.synth.freihand import write_freihand
+    from handbench.synth.source import present_hand
 
     held = n_eval or max(1, n // 2)
-    with progress(f"synth {dataset}", 4 * n + held, "images") as advance:
-        write_freihand(out, n, held, seed=seed, progress=advance)
+    with progress(f"synth {dataset}", n + held, "samples") as advance:
+        write_freihand(out, n, held, seed=seed, progress=lambda done, total: advance(), model=present_hand())
     print(out)

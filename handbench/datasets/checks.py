@@ -37,6 +37,19 @@ def check_truth(hands: Hands) -> list[Finding]:
         return []
     findings = []
 
+    # first of all: what follows names joints
+    order, scores = detect_order(annotated)
+    # a single strange pose is no evidence; the set as a whole is
+    fine = order == "fh21" or scores[order] > 0.97 * scores["fh21"]
+    findings.append(
+        Finding(
+            "order",
+            fine,
+            f"joints look like {order.upper()} order" if not fine else "joints are in FH21 order",
+            "" if fine else f"the joints are in {order.upper()} order, not FH21",
+        )
+    )
+
     palm = float(np.median(np.linalg.norm(annotated[:, MIDDLE_MCP] - annotated[:, WRIST], axis=-1)))
     fine = PALM_LENGTH[0] <= palm <= PALM_LENGTH[1]
     findings.append(
@@ -57,18 +70,6 @@ def check_truth(hands: Hands) -> list[Finding]:
             fine,
             f"median depth {depth:.3f} m, {behind} of {len(annotated)} hands behind the camera",
             "" if fine else f"{behind} of {len(annotated)} hands lie behind the camera: OpenGL axes (y up, z backward)?",
-        )
-    )
-
-    order, scores = detect_order(annotated)
-    # a single strange pose is no evidence; the set as a whole is
-    fine = order == "fh21" or scores[order] > 0.97 * scores["fh21"]
-    findings.append(
-        Finding(
-            "order",
-            fine,
-            f"joints look like {order.upper()} order" if not fine else "joints are in FH21 order",
-            "" if fine else f"the joints are in {order.upper()} order, not FH21",
         )
     )
 

@@ -62,3 +62,10 @@ def decode(data: bytes, name: str) -> NDArray:
     if image is None:
         raise InvalidError(f"{name} cannot be decoded.", "Fetch it again.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def encode_jpeg(image: NDArray) -> bytes:
+    """RGB (H, W, 3) uint8 -> JPEG 95."""
+    good, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    assert good
+    return data.tobytes()

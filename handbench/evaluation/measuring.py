@@ -97,7 +97,7 @@ class Measurement:
         target = np.asarray(truth.vertices, np.float64) * self.protocol.per_metre
         points = np.asarray(predicted.vertices, np.float64) * self.protocol.per_metre
         # a sample whose true mesh is missing has no mesh errors
-        there: NDArray = np.isfinite(target).all((1, 2))
+        there = np.asarray(np.isfinite(target).all((1, 2)))
         target, points = target[there], points[there]
         joints, predicted_joints = joints[there], predicted_joints[there]
         valid = None if valid is None else valid[there]

@@ -48,7 +48,7 @@ def read_result(path: Path | str) -> Result:
             if file.attrs.get("format") != FORMAT:
                 raise InvalidError(f"{path} is not a handbench result.", "`handbench eval` writes one.")
             record = orjson.loads(file.attrs["record"])
-            tables = {table: _arrays(file[table]) if table in file else {} for table in TABLES}
+            tables: Any = {table: _arrays(file[table]) if table in file else {} for table in TABLES}
             ids = np.char.decode(file["ids"][:], "utf-8")
             reflected = file["reflected"][:]
             clusters = np.char.decode(file["clusters"][:], "utf-8") if "clusters" in file else None

@@ -67,15 +67,14 @@ def _evaluate(true: Source, predicted: Source, protocol: Protocol, strict: bool,
     if not len(ids):
         raise InvalidError("The truth has no samples.", "Prepare the dataset again.")
     order = checks.match(ids, predicted.ids)
-    if order is not None:
-        predicted = Memory(predicted.read(0, len(ids)).take(order))
+    in_order = predicted if order is None else Memory(predicted.read(0, len(ids)).take(order))
     warnings = _what_is_compared(true, predicted, protocol)
     measurement: Measurement | None = None
     looked_at = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), LOOKED_AT)).astype(int))
     seen: list[tuple[NDArray, NDArray]] = []
     captures: list[NDArray] = []
     with progress("scoring", len(ids), "samples") as advance:
-        for start, a, b in _blocks(true, predicted, len(ids)):
+        for start, a, b in _blocks(true, in_order, len(ids)):
             if measurement is None:
                 mesh, same = _topology(a, b, protocol, warnings)
                 measurement = Measurement(protocol, mesh, same, workers)
@@ -152,6 +151,7 @@ def _result(
             "truth": {"dataset": true.meta.get("dataset"), "split": true.meta.get("split"), "source": source}
             | {"digest": true.digest()},
             "predictions": predicted.meta.get("made"),
+            "predictions_digest": predicted.digest(),
             "seed": seed,
         },
         row={key: predicted.meta[key] for key in ROW if key in predicted.meta},

@@ -18,25 +18,29 @@ ORDER_NAMES = {"fh21": "FH21", "ho3d": "HO-3D", "rhd": "RHD", "stb": "STB"}
 # A reading is worth a word when it brings the error below this share of what it is as the file stands.
 CLEARLY_BETTER = 0.6
 MANY_REFLECTED = 0.2
+# Aligned in the best order, a hand leaves less than this share of its extent; noise leaves nearly all.
+RESEMBLES = 0.5
 
 
 def suspect(target: NDArray, points: NDArray) -> list[str]:
     """True and predicted joints (N, 21, 3), m, FH21, OpenCV, as the file is read -> warnings.
 
-    Samples whose truth is not complete are left out; so are predictions without extent (all points equal), of which
-    nothing can be said.
+    Samples whose truth is not complete are left out; so are predictions without extent (all points equal). Of
+    predictions that resemble no hand in any order nothing can be said.
     """
     target, points = np.asarray(target, np.float64), np.asarray(points, np.float64)
     usable = np.isfinite(target).all((1, 2)) & (_extent(points) > 0)
     if usable.sum() == 0:
         return []
     target, points = target[usable], points[usable]
+    order, errors = _order(target, points)
+    if min(errors.values()) / 1000 > RESEMBLES * _extent(target).mean():
+        return []
     said = []
     factor = _unit(target, points)
     if factor != 1.0:
         said.append(_say_unit(target, points, factor))
         points = points * factor
-    order, errors = _order(target, points)
     if order != "fh21":
         said.append(
             f"Joint order: this looks like {ORDER_NAMES[order]} order: Procrustes-aligned error "

@@ -138,8 +138,8 @@ class _Mesh:
                 if len(self.around[p] & self.around[q]) == 1:
                     edge = self.points[q] - self.points[p]
                     wall = np.cross(edge, normal)
-                    quadrics[[p, q]] += BOUNDARY_WEIGHT * float(edge @ edge) * _plane(
-                        wall / np.linalg.norm(wall), self.points[p]
+                    quadrics[[p, q]] += (
+                        BOUNDARY_WEIGHT * float(edge @ edge) * _plane(wall / np.linalg.norm(wall), self.points[p])
                     )
         return quadrics
 

@@ -179,8 +179,7 @@ def fill(accounts: Accounts, target: Any, state: Any) -> None:
         raise Refused(f"it sets the state of {name_of(target)}")
     if isinstance(target, np.ndarray):
         _, shape, dtype, fortran, raw = state
-        # numpy's own __setstate__, with nothing left for it to find out
-        target.__setstate__((1, shape, dtype, bool(fortran), _raw(accounts, raw, dtype, _length(shape))))
+        _set_state(target, (1, shape, dtype, bool(fortran), _raw(accounts, raw, dtype, _length(shape))))
     elif isinstance(target, np.dtype):
         _fill_dtype(target, *state)
     elif isinstance(target, Chumpy):
@@ -202,7 +201,12 @@ def _fill_dtype(
     if size not in (-1, dtype.itemsize):
         raise Refused("it gives a dtype a size that is not its own")
     sized = (dtype.itemsize, dtype.alignment) if dtype.kind in "SU" else (-1, -1)
-    dtype.__setstate__((3, order, None, None, None, *sized, dtype.flags))
+    _set_state(dtype, (3, order, None, None, None, *sized, dtype.flags))
+
+
+def _set_state(made: Any, checked: tuple[Any, ...]) -> None:
+    """numpy's own `__setstate__`, with nothing left for it to find out."""
+    made.__setstate__(checked)
 
 
 def _fill_csc(accounts: Accounts, matrix: Any, state: Any) -> None:
@@ -212,7 +216,8 @@ def _fill_csc(accounts: Accounts, matrix: Any, state: Any) -> None:
     wrong = Refused("it gives a csc matrix a state that is none")
     if type(state) is not dict:
         raise wrong
-    data, indices, indptr = parts = [state.get(name) for name in ("data", "indices", "indptr")]
+    parts: list[Any] = [state.get(name) for name in ("data", "indices", "indptr")]
+    data, indices, indptr = parts
     if not all(isinstance(part, np.ndarray) and part.ndim == 1 and id(part) not in accounts.unbuilt for part in parts):
         raise wrong
     if data.dtype.kind not in "iuf" or indices.dtype.kind != "i" or indptr.dtype.kind != "i":

@@ -77,15 +77,15 @@ class _Opcodes(dict):
     """Opcode -> what the reader does; an opcode that is not in it is refused by name."""
 
     def __missing__(self, code: int) -> Callable:
-        from pickletools import code2op
+        from pickletools import opcodes
 
-        known = code2op.get(chr(code))
+        known = next((op for op in opcodes if op.code == chr(code)), None)
         if known is None:
             raise pickle.UnpicklingError(f"no such opcode: {code:#04x}")
         raise Refused(f"it uses the opcode {known.name}")
 
 
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class _Reader(pickle._Unpickler):
     """The pure Python unpickler: of it, unlike of the one in C, instructions can be taken away one by one."""
 
     dispatch = _Opcodes()
@@ -114,7 +114,7 @@ def _opcode(code: bytes) -> Callable[[Callable], Callable]:
 
 def _original(name: str) -> tuple[bytes, Callable]:
     code = getattr(pickle, name)
-    return code, pickle._Unpickler.dispatch[code[0]]  # type: ignore[attr-defined]
+    return code, pickle._Unpickler.dispatch[code[0]]
 
 
 def _counted(original: Callable) -> Callable:

@@ -100,6 +100,12 @@ class Method(nn.Module, ABC):
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
         """Raw outputs and the given quantities of the batch -> hands in the camera frame, m."""
 
+    def begin_training(self) -> None:
+        """Add what only training needs and load pre-trained weights; called before the optimiser is made.
+
+        Raises MissingError for weights that are not there.
+        """
+
     def losses(self, output: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms (scalars); training minimises their sum."""
         raise NotImplementedError

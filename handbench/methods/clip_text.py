@@ -41,7 +41,7 @@ class TextFeatures(NamedTuple):
 class FrozenText:
     """Prompts -> features. No nn.Module on purpose: frozen weights have no place in a method's checkpoint."""
 
-    def __init__(self, tower: torch.nn.Module, cache: int = 16384):
+    def __init__(self, tower: Any, cache: int = 16384):
         self.tower = tower.eval().requires_grad_(False)
         self.tower.output_tokens = True
         self.cache = cache
@@ -132,6 +132,8 @@ def tokenize(prompts: Sequence[str]) -> Tensor:
     for row, prompt in zip(tokens, prompts, strict=True):
         ids = [tokenizer.sot_token_id, *tokenizer.encode(prompt), tokenizer.eot_token_id]
         if len(ids) > LIMIT:
-            raise InvalidError(f"A prompt has {len(ids)} tokens, CLIP takes {LIMIT}: {prompt!r}.", "Shorten the template.")
+            raise InvalidError(
+                f"A prompt has {len(ids)} tokens, CLIP takes {LIMIT}: {prompt!r}.", "Shorten the template."
+            )
         row[: len(ids)] = torch.tensor(ids)
     return tokens

@@ -11,7 +11,7 @@ from handbench.synth.skeleton import Skeleton
 
 # How far apart two capsules still melt into each other, m.
 PALM_BLEND = 0.0042
-FINGER_BLEND = 0.0020
+FINGER_BLEND = 0.0015
 
 # Capsules of the palm: from and to (distal, dorsal, radial) from the wrist and radii there, all mm.
 PALM = (
@@ -29,7 +29,7 @@ PALM = (
     ((40, -8, 33), (70, -4, 27), 6.5, 5.5),  # web between thumb and index
 )  # fmt: skip
 # Webs between neighbouring fingers: how far along the two proximal phalanges, and radius, mm.
-WEBS = (("index", "middle", 0.27, 5.6), ("middle", "ring", 0.26, 5.6), ("ring", "little", 0.25, 5.0))
+WEBS = (("index", "middle", 0.26, 5.4), ("middle", "ring", 0.24, 5.4), ("ring", "little", 0.17, 4.6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,8 @@ def flesh(bones: Skeleton) -> Flesh:
         points, r = finger.points, finger.radii
         # The last capsule ends one radius before the end of the flesh.
         last = points[3] - r[3] * finger.axis[2]
-        middle = 0.93 * (r[:3] + r[1:]) / 2  # phalanges are slimmer between their joints
+        # Phalanges are slimmer between their joints; the first most, where the fingers part.
+        middle = np.array([0.89, 0.93, 0.95]) * (r[:3] + r[1:]) / 2
         blend = PALM_BLEND if name == "thumb" else FINGER_BLEND
         for k, end in enumerate((points[1], points[2], last)):
             half = (points[k] + end) / 2

@@ -78,13 +78,6 @@ def vertex_labels() -> tuple[NDArray, NDArray, NDArray]:
     return labels.part[order], labels.along[order], labels.turn[order]
 
 
-@lru_cache(maxsize=1)
-def wrist_loop() -> NDArray:
-    """The 16 vertices of the open boundary, in order around the wrist."""
-    labels = topology()
-    return np.argsort(_numbering(labels))[labels.boundary]
-
-
 def _one(k: int, value: float) -> NDArray:
     betas = np.zeros(10)
     betas[k] = value

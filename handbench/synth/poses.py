@@ -27,14 +27,15 @@ LIMITS: NDArray = np.array([*(_KNUCKLE, _MIDDLE, _END) * 4, *_THUMB], np.float64
 _OUT, _HALF, _IN = (0, 2, 2), (38, 45, 28), (82, 98, 62)
 # thumb: CMC flexion, abduction, twist; MCP flexion; IP flexion
 _BESIDE = (0, 0, 0, 0, 0)
-_ACROSS = (30, -26, 26, 34, 36)
+_ACROSS = (28, -22, 26, 34, 36)
+_OVER = (4, -26, 26, 34, 36)  # over the bent fingers, not into them
 _UP = (-12, 4, 0, -4, -10)
 
 # gesture -> thumb, then (flexions, abduction) of index, middle, ring, little
 GESTURES: dict[str, tuple] = {
     "palm": (_BESIDE, (_OUT, 8), (_OUT, 1), (_OUT, -6), (_OUT, -12)),
     "stop": ((16, 16, 8, 10, 6), (_OUT, -4), (_OUT, 0), (_OUT, 3), (_OUT, 8)),
-    "fist": (_ACROSS, (_IN, 0), (_IN, 0), (_IN, 0), (_IN, 2)),
+    "fist": (_OVER, (_IN, 0), (_IN, 0), (_IN, 0), (_IN, 2)),
     "one": (_ACROSS, (_OUT, 0), (_IN, 0), (_IN, 0), (_IN, 2)),
     "mute": ((26, -20, 20, 26, 30), ((8, 8, 6), 0), (_IN, 0), (_IN, 0), (_IN, 2)),
     "peace": (_ACROSS, (_OUT, 9), (_OUT, -7), (_IN, 0), (_IN, 2)),
@@ -42,8 +43,8 @@ GESTURES: dict[str, tuple] = {
     "three": ((34, -26, 28, 36, 44), (_OUT, 8), (_OUT, 0), (_OUT, -8), (_IN, 2)),
     "three2": (_BESIDE, (_OUT, 6), (_OUT, -4), (_IN, 0), (_IN, 2)),
     "four": ((36, -20, 28, 38, 40), (_OUT, 7), (_OUT, 1), (_OUT, -5), (_OUT, -10)),
-    "ok": ((24, -24, 30, 26, 26), ((50, 58, 32), 2), ((16, 16, 10), 0), ((8, 12, 8), -5), (_OUT, -12)),
-    "pinch": ((24, -24, 30, 26, 26), ((50, 58, 32), 2), ((52, 60, 36), 0), ((58, 66, 40), -2), ((62, 68, 40), -4)),
+    "ok": ((14, -7, -2, 23, 23), ((38, 55, 32), 0), ((16, 16, 10), 0), ((8, 12, 8), -5), (_OUT, -12)),
+    "pinch": ((17, -15, 20, 12, 43), ((41, 54, 32), 0), ((50, 60, 36), 0), ((58, 66, 40), -2), ((62, 68, 40), -4)),
     "like": (_UP, (_IN, 0), (_IN, 0), (_IN, 0), (_IN, 2)),
     "dislike": ((-8, -4, -6, -2, 0), ((74, 95, 58), 0), ((76, 96, 60), 0), (_IN, 0), (_IN, 2)),
     "call": (_UP, (_IN, 0), (_IN, 0), (_IN, 0), (_OUT, -12)),

@@ -12,11 +12,13 @@ from handbench import datasets, places
 from handbench.console import say
 from handbench.datasets.card import Card, Split
 from handbench.datasets.freihand import SYNTHETIC_MARK
+from handbench.datasets.images import encode_jpeg
 from handbench.errors import MissingError, UsageError
 from handbench.hands.mano import HandModel, load_hand_model
 from handbench.hands.record import Hands
-from handbench.synth.dataset import SyntheticHands
+from handbench.synth.dataset import SyntheticHands, to_hands
 from handbench.synth.hand import synthetic_hand
+from handbench.synth.picture import paint
 
 SYNTHETIC = Card(
     name="synthetic",
@@ -58,8 +60,8 @@ class SyntheticSplit:
         }
 
     def read(self, start: int, stop: int) -> tuple[Hands, list[bytes]]:
-        hands, images = self.scenes.encoded(start, stop)
-        return hands.replace(meta=self.meta), images
+        scenes = [self.scenes.sample(i) for i in range(start, stop)]
+        return to_hands(scenes, self.meta), [encode_jpeg(paint(scene)) for scene in scenes]
 
 
 def open_splits(

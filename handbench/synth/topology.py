@@ -27,7 +27,8 @@ KNUCKLE_ORDER = ("index", "middle", "ring", "little")  # radial to ulnar, as the
 # Rings along a finger: 1.5 is the middle of the second phalanx.
 BASE = 0.40
 ALONG = {
-    **dict.fromkeys(KNUCKLE_ORDER, (0.57, 0.72, 0.87, 1.01, 1.19, 1.5, 1.82, 2.02, 2.36, 2.68)),
+    **dict.fromkeys(KNUCKLE_ORDER, (0.61, 0.74, 0.87, 1.01, 1.19, 1.5, 1.82, 2.02, 2.36, 2.68)),
+    "little": (0.64, 0.76, 0.88, 1.01, 1.19, 1.5, 1.82, 2.02, 2.36, 2.68),
     "thumb": (0.60, 0.82, 1.0, 1.22, 1.58, 1.86, 2.04, 2.38, 2.70),
 }
 # Turn of each of a ring's ten vertices from the dorsal side towards the little finger.
@@ -192,7 +193,7 @@ def _web_ring(bones: Skeleton) -> NDArray:
 def _web_middle(bones: Skeleton, f: int) -> NDArray:
     """The middle (3,) of the web between two neighbouring fingers."""
     one, two = bones.fingers[KNUCKLE_ORDER[f]], bones.fingers[KNUCKLE_ORDER[f + 1]]
-    ends = (_around(one, BASE + 0.04, np.pi / 2), _around(two, BASE + 0.04, -np.pi / 2))
+    ends = (_around(one, BASE, np.pi / 2), _around(two, BASE, -np.pi / 2))
     return (ends[0] + ends[1]) / 2 - 0.002 * DORSAL
 
 
@@ -212,7 +213,7 @@ def _tube(build: _Builder, finger: Finger, loop: list[int], shift: int | None) -
     ring = []
     for t in TURN[::2] + np.pi / 5:
         out = np.cos(t) * finger.dorsal[2] - np.sin(t) * finger.side[2]
-        point = end + finger.radii[3] * (0.55 * out - 0.2 * finger.axis[2])
+        point = end + finger.radii[3] * (0.46 * out - 0.1 * finger.axis[2])
         ring.append(build.add(point, finger.name, 2.93, t))
     tip = build.add(end, finger.name, 3.0, 0.0)
     build.zip(low, ring, 0.0, 0.5)

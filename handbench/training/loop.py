@@ -17,7 +17,8 @@ from handbench.errors import InvalidError
 from handbench.inference.checkpoint import save_checkpoint
 from handbench.methods.base import Method
 from handbench.training.augmented import AugmentedCrops, collate_views
-from handbench.training.plan import Plan
+from handbench.training.interrupt import deferred_interrupt
+from handbench.training.plan import STAGES, Plan
 from handbench.training.validate import Validation
 
 # a killed run loses no more than this many seconds
@@ -39,7 +40,9 @@ class Trainer:
         # where the run stands: what `last.pt` keeps beside weights and optimiser
         self.stage, self.epoch, self.step = "pretrain" if self.train.pretrain_epochs else "main", 0, 0
         self.best = math.inf
+        # of the epoch so far: the sum at each step, and the terms at the last one
         self.losses: list[float] = []
+        self.terms: dict[str, float] = {}
 
     @property
     def last(self) -> Path:
@@ -67,7 +70,10 @@ class Trainer:
         self.writer = SummaryWriter(str(self.plan.folder), purge_step=done)
         self._begin_stage(resumed)
         try:
-            with progress(f"train {self.method.name}", total, "steps", done) as self.advance:
+            with (
+                progress(f"train {self.method.name}", total, "steps", done) as self.advance,
+                deferred_interrupt() as self.interrupt,
+            ):
                 while True:
                     while self.epoch < epochs[self.stage]:
                         self._epoch()
@@ -103,9 +109,10 @@ class Trainer:
         rate = self.train.lr * self.train.lr_decay ** (self.epoch // self.train.lr_decay_every)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        stage_number = ("pretrain", "main").index(self.stage)
+        stage_number = STAGES.index(self.stage)
         self.data.epoch = self.epoch + 100_000 * stage_number
         order = np.random.default_rng([self.plan.seed, stage_number, self.epoch]).permutation(len(self.data))
+        # an epoch interrupted after its last step has none left, but its end is still to come
         rest = order[self.step * self.train.batch :]
         # no persistent workers: each epoch's workers see its own `data.epoch`
         loader = DataLoader(
@@ -136,18 +143,20 @@ class Trainer:
                 self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.train.clip_grad)
             self.optimiser.step()
             self.losses.append(loss.item())
+            self.terms = {name: term.item() for name, term in terms.items()}
             self.step += 1
             self.advance(1, note=f"{self.stage} epoch {self.epoch + 1} loss {np.mean(self.losses):.4f} lr {rate:.1e}")
+            self.interrupt.check()
             if time.monotonic() - saved > SAVE_EVERY_S:
                 self._save(self.last)
                 saved = time.monotonic()
-        self._end_of_epoch(rate, {name: term.item() for name, term in terms.items()})
+        self._end_of_epoch(rate)
 
-    def _end_of_epoch(self, rate: float, terms: dict[str, float]) -> None:
+    def _end_of_epoch(self, rate: float) -> None:
         self.epoch, self.step = self.epoch + 1, 0
         at = self.per_epoch * (self.epoch + (self.train.pretrain_epochs if self.stage == "main" else 0))
         mean = float(np.mean(self.losses))
-        scalars = {"loss/sum": mean, "lr": rate, **{f"loss/{name}": value for name, value in terms.items()}}
+        scalars = {"loss/sum": mean, "lr": rate, **{f"loss/{name}": value for name, value in self.terms.items()}}
         ends = self.epoch in (self.train.epochs, self.train.pretrain_epochs)
         score = None
         if self.epoch % self.train.validate_every == 0 or ends:
@@ -164,6 +173,7 @@ class Trainer:
         self._save(self.last)
         if better:
             self._save(self.plan.folder / "best.pt", state=False)
+        self.interrupt.check()
 
     def _save(self, path: Path, *, state: bool = True, finished: bool = False) -> None:
         progress_state = {
@@ -172,6 +182,7 @@ class Trainer:
             "position": {"stage": self.stage, "epoch": self.epoch, "step": self.step},
             "best": self.best,
             "losses": self.losses,
+            "terms": self.terms,
             "finished": finished,
         }
         save_checkpoint(path, self.method, self.plan.hand, self.plan.about, **(progress_state if state else {}))
@@ -183,7 +194,8 @@ class Trainer:
         record = self.plan.read_own(self.last)
         self.method.load_state_dict(record["state"])
         self.stage, self.epoch, self.step = (record["position"][key] for key in ("stage", "epoch", "step"))
-        self.best, self.losses = record["best"], record["losses"]
+        self.best, self.losses, self.terms = record["best"], record["losses"], record["terms"]
+        self.plan.forget_after(self.stage, self.epoch)
         if not record["finished"]:
             say(f"Going on from {self.last}: {self.stage}, epoch {self.epoch}, step {self.step}.")
         return record

@@ -21,6 +21,7 @@ from handbench.training.recipe import Recipe
 
 # a mesh is numbered like MANO's; where a dataset names no fingertip set, FreiHAND's stands in
 DEFAULT_FINGERTIPS = "freihand"
+STAGES = ("pretrain", "main")
 
 
 @dataclass
@@ -100,6 +101,15 @@ class Plan:
                     f"{self.folder} holds a run with {what}.", "Use --restart to replace it, or another --seed."
                 )
         return record
+
+    def forget_after(self, stage: str, epoch: int) -> None:
+        """Drop the log's lines of epochs that a killed run finished after its last checkpoint: they come again."""
+        path = self.folder / "log.jsonl"
+        if path.exists():
+            at = (STAGES.index(stage), epoch)
+            lines = path.read_text().splitlines()
+            kept = [line for line in lines if (STAGES.index((e := json.loads(line))["stage"]), e["epoch"]) <= at]
+            path.write_text("".join(f"{line}\n" for line in kept))
 
     def log(self, **values: Any) -> None:
         """One line of `log.jsonl` an epoch."""

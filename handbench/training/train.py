@@ -26,6 +26,7 @@ def build_method(plan: Plan) -> Method:
     config = validated(cls.Config, plan.recipe.model, "model")
     torch.manual_seed(plan.seed)
     method = cls(config, plan.hand, plan.about["fingertips"])
+    method.begin_training()
     if plan.init:
         state = read_checkpoint(plan.init, method=plan.recipe.method)["state"]
         try:

@@ -196,10 +196,8 @@ def _shown(weights: str) -> str:
 def _replace_unknown(batch: Batch) -> tuple[Batch, Tensor]:
     """The batch with a stand-in for a wrist depth or bone length that is not known, and which samples (B,) have both."""
     known = batch["root_depth"].isfinite() & batch["scale"].isfinite() & (batch["scale"] > 0)
-    stand_in: Any = {
-        key: torch.where(known, batch[key], 1.0) for key in ("root_depth", "scale")  # type: ignore[literal-required]
-    }
-    return Batch(**{**batch, **stand_in}), known
+    depth, scale = (torch.where(known, given, 1.0) for given in (batch["root_depth"], batch["scale"]))
+    return Batch(**{**batch, "root_depth": depth, "scale": scale}), known
 
 
 def _before_loading(module: ClipHand3D, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -26,18 +26,18 @@ class ClipConfig(ModelConfig):
     # `openai` (data/clip-vit-b-32.safetensors in HANDBENCH_HOME), `random` or a file
     weights: str = "openai"
     # size of the `random` tower; OpenAI's is 12 × 512
-    random_layers: int = Field(12, ge=1)
-    random_width: int = Field(512, ge=64, multiple_of=64)
+    random_layers: int = Field(default=12, ge=1)
+    random_width: int = Field(default=512, ge=64, multiple_of=64)
     # `auto`: the printed one where it fits CLIP's 77 tokens (N <= 18), else the released code's
     template: Literal["auto", "paper", "code", "compact"] = "auto"
-    n_joints: int = Field(21, ge=2, le=21)
+    n_joints: int = Field(default=21, ge=2, le=21)
     # how many pairs are contrasted with each other; a larger batch is split
-    contrast_batch: int = Field(32, ge=2)
+    contrast_batch: int = Field(default=32, ge=2)
     # initial scale of the logits: 1/0.07 as in CLIP's training; the released code starts at 100
-    logit_init: float = Field(1 / 0.07, ge=1.0, le=100.0)
+    logit_init: float = Field(default=1 / 0.07, ge=1.0, le=100.0)
     # text encoders read CLIP's 77 token features instead of its one sentence feature
     text_tokens: bool = False
-    encoder_layers: int = Field(2, ge=1)
+    encoder_layers: int = Field(default=2, ge=1)
 
     @model_validator(mode="after")
     def _fits(self) -> ClipConfig:
@@ -51,18 +51,18 @@ class ClipConfig(ModelConfig):
 
 class ClipHand3DConfig(ModelConfig):
     # pixels; 224 in the paper, 256 in the released code; the heat-maps are a quarter of it (56, 64)
-    input: int = Field(224, ge=64, multiple_of=32)
+    input: int = Field(default=224, ge=64, multiple_of=32)
     backbone: BackboneConfig = BackboneConfig()
     # 1 in the paper, 2 in the released code
-    deconv_layers: int = Field(1, ge=1, le=3)
+    deconv_layers: int = Field(default=1, ge=1, le=3)
     # heat-maps that are lifted: the volume, or its three planes
     hm: Literal["3d", "planes"] = "3d"
     # bins; 2.0 in the appendix, 2.5 in the released code
-    sigma: float = Field(2.0, gt=0)
+    sigma: float = Field(default=2.0, gt=0)
     # paper: 21/98/389/778 with F3, F2, F1; code: 98/195/389/778 with F4, F3, F2, F1
     mesh_levels: Literal["paper", "code"] = "paper"
     # transformer of each of its stages; heads must divide the narrowest width, 32
-    mesh_layers: int = Field(2, ge=1)
+    mesh_layers: int = Field(default=2, ge=1)
     mesh_heads: Literal[1, 2, 4, 8, 16] = 8
     # sparse-to-dense; without it the first stage goes to 778 nodes at once
     s2d: bool = True

@@ -52,9 +52,7 @@ class Contrast(nn.Module):
             words = self.encode_text(axis, said, text, pose.device)
             number = {text: i for i, text in enumerate(dict.fromkeys(said))}
             same = torch.tensor([number[text] for text in said], device=pose.device)
-            losses.append(
-                batched_contrastive(pose, words, self.scales()[axis], same, self.config.contrast_batch)
-            )
+            losses.append(batched_contrastive(pose, words, self.scales()[axis], same, self.config.contrast_batch))
         return torch.stack(losses).mean()
 
 

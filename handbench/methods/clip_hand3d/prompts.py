@@ -39,10 +39,11 @@ def prompt(axis: int, joints: Sequence[int], template: str) -> str:
 
 def sample_joints(valid: Tensor, n: int, generator: torch.Generator | None = None) -> list[list[int]]:
     """Of joints (B,21) that are annotated, n a sample drawn without replacement, ascending (fewer where fewer are)."""
+    usable = valid.cpu()
     # a fresh draw for each sample: the n largest of 21 random keys
-    keys = torch.rand(valid.shape, generator=generator).masked_fill(~valid.cpu(), -1.0)
-    drawn = keys.argsort(-1, descending=True)[:, :n]
-    return [sorted(int(j) for j in row if valid[i, j]) for i, row in enumerate(drawn)]
+    keys = torch.rand(usable.shape, generator=generator).masked_fill(~usable, -1.0)
+    drawn = keys.argsort(-1, descending=True)[:, :n].tolist()
+    return [sorted(j for j in row if usable_row[j]) for row, usable_row in zip(drawn, usable.tolist(), strict=True)]
 
 
 def describe(joints: Tensor, rotation: Tensor, chosen: Sequence[Sequence[int]], template: str) -> list[list[str]]:

@@ -1,0 +1,115 @@
+"""The measured rows of a table: figures with intervals, and what each row is and was given."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from handbench.report.table_parts import Cell, Footnotes, Row
+from handbench.report.table_spec import Column, TableSpec
+
+NOT_TRAINED = ("random", "none", "scratch")
+PLACE = ("root", "root depth", "scale")  # what an unaligned error gains from
+SAYS_NOTHING = (
+    "Random or missing pretrained weights: this row says nothing about the published method, and takes no part in "
+    "best and second best"
+)
+
+
+def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str, Any]], notes: Footnotes) -> Row:
+    """One result record as a row; `speeds` are searched for the same method, variant and size."""
+    row = record["row"]
+    marks = []
+    if untrained(row):
+        marks.append(notes.mark(SAYS_NOTHING))
+    if record.get("given"):
+        marks.append(notes.mark(f"Given from the truth or the official files: {', '.join(record['given'])}"))
+    if record.get("reflected"):
+        marks.append(
+            notes.mark(
+                f"{record['reflected']:,} of {record['n']:,} samples were aligned by a reflection, which the official "
+                "script allows"
+            )
+        )
+    marks += [notes.mark(f"Warning: {text}") for text in record.get("warnings") or []]
+    cells = tuple(
+        _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record) for column in spec.columns
+    )
+    return Row(
+        name=row_name(row),
+        source=f"measured, n = {record['n']:,}",
+        measured=True,
+        cells=cells,
+        marks=tuple(marks),
+        ranked=not untrained(row),
+    )
+
+
+def row_name(row: dict[str, Any]) -> str:
+    """`clip-hand3d tiny (random CLIP, scratch)`: the method, what differs from the paper's, and its weights."""
+    if row.get("name"):
+        words = [str(row["name"])]
+    else:
+        words = [str(row.get("method") or "predictions")]
+        words += [str(row[key]) for key in ("variant", "size") if row.get(key) and row[key] not in ("full", "default")]
+        words += [f"seed {row['seed']}"] if row.get("seed") else []
+    weights = row.get("weights") or {}
+    said = [f"random {name.upper() if name == 'clip' else name}" for name in weights if _absent(weights[name], name)]
+    said = ["scratch" if word == "random imagenet" else word for word in said]
+    return " ".join(words) + (f" ({', '.join(said)})" if said else "")
+
+
+def untrained(row: dict[str, Any]) -> bool:
+    """Whether any of the weights that the method starts from were left out."""
+    weights = row.get("weights") or {}
+    return any(_absent(weights[name], name) for name in weights)
+
+
+def given_its_place(record: dict[str, Any]) -> bool:
+    return any(what in PLACE for what in record.get("given") or [])
+
+
+def provenance_line(record: dict[str, Any]) -> str:
+    """What a measured row comes from, as one line of JSON."""
+    facts = {"row": row_name(record["row"]), "protocol": record["protocol"]["id"], "n": record["n"]}
+    return json.dumps({**facts, **(record.get("provenance") or {})}, sort_keys=True, default=str)
+
+
+def _absent(value: Any, name: str) -> bool:
+    return value is None or str(value).lower() in NOT_TRAINED
+
+
+def _cell(column: Column, record: dict[str, Any]) -> Cell:
+    if column.measured is None:
+        return Cell()
+    for figure in record["summary"]:
+        if (figure["metric"], figure["alignment"]) == (column.measured.metric, column.measured.alignment):
+            value = figure["value"]
+            if not _finite(value):
+                return Cell()
+            low, high = figure.get("low"), figure.get("high")
+            interval = ""
+            if _finite(low) and _finite(high):
+                interval = f"[{low:.{column.decimals}f}, {high:.{column.decimals}f}]"
+            return Cell(f"{value:.{column.decimals}f}", float(value), interval)
+    return Cell()
+
+
+def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]], notes: Footnotes) -> Cell:
+    """The first record of one image at a time (tier T1) of the same method, variant and size."""
+    same = ("method", "variant", "size")
+    for speed in speeds:
+        if speed.get("tier") != "T1" or speed.get("batch") != 1 or any(speed.get(k) != row.get(k) for k in same):
+            continue
+        if not row.get("method") or not _finite(speed.get(column.speed or "")):
+            continue
+        median = f", median {speed['p50_ms']:.2f} ms" if _finite(speed.get("p50_ms")) else ""
+        mark = notes.mark(f"Measured on {speed['device']}, one image at a time (tier T1){median}")
+        value = float(speed[column.speed or ""])
+        return Cell(f"{value:.{column.decimals}f}", value, marks=(mark,))
+    return Cell()
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,92 @@
+"""The published rows of a table, with what is odd about them in footnotes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from decimal import Decimal
+
+import pandas as pd
+
+from handbench.report.published import PAPERS, disagreement, published_table, remarks
+from handbench.report.table_parts import Cell, Footnotes, Row
+from handbench.report.table_spec import Column, TableSpec
+
+
+def published_part(spec: TableSpec, notes: Footnotes) -> list[Row]:
+    """One row a paper's table and method, in the papers' order; what papers disagree about is one footnote a method."""
+    entries = [entry for part in spec.published for entry in _entries(spec, part.table, part.dataset, part.split)]
+    disputes = _disputes(spec, [cells for _, cells in entries])
+    return [_row(spec, first, cells, disputes[at], notes) for at, (first, cells) in enumerate(entries)]
+
+
+Cells = dict[str, pd.Series]  # a column's published name -> the CSV's row
+
+
+def _entries(spec: TableSpec, table: str, dataset: str, split: str | None) -> list[tuple[pd.Series, Cells]]:
+    rows = published_table(table)
+    rows = rows[rows["dataset"] == dataset]
+    rows = rows if split is None else rows[rows["split"] == split]
+    wanted = [column.published for column in spec.columns if column.published]
+    entries = []
+    for _, group in rows.groupby(["method", "input"], sort=False):
+        cells = {name: group[group["canonical"] == name] for name in wanted}
+        entries.append((group.iloc[0], {name: found.iloc[0] for name, found in cells.items() if len(found)}))
+    return entries
+
+
+def _row(spec: TableSpec, first: pd.Series, cells: Cells, dispute: str, notes: Footnotes) -> Row:
+    said = {name: remarks(cell["note"]) for name, cell in cells.items()}
+    # What stands on every figure of a row is about the row.
+    count = Counter(text for texts in said.values() for text in texts)
+    about_row = [text for text, times in count.items() if times == len(cells) and times > 1]
+    marks = tuple(notes.mark(text) for text in [*about_row, dispute] if text)
+    printed = []
+    for column in spec.columns:
+        cell = cells.get(column.published or "")
+        if cell is None:
+            printed.append(Cell())
+            continue
+        cell_marks = tuple(notes.mark(text) for text in said[column.published or ""] if text not in about_row)
+        printed.append(Cell(cell["shown"], float(cell["value"]), marks=cell_marks))
+    venue = " ".join(filter(None, (first["venue"], first["year"])))
+    method = re.sub(r"^Ours \((.+)\)$", r"\1", first["method"]).removesuffix(" (Ours)")
+    return Row(
+        name=f"{method} ({venue})" if venue else method,
+        source=f"{PAPERS[first['source']][0]} T{first['table']}",
+        measured=False,
+        cells=tuple(printed),
+        marks=marks,
+        backbone=first["backbone"] or "-",
+    )
+
+
+def _disputes(spec: TableSpec, entries: list[Cells]) -> list[str]:
+    """For each row, in words, what papers print differently for its method: one text for all rows of a method.
+
+    Papers call a method by different names; two rows are of one method where they share a disagreement.
+    """
+    columns = {column.published: column for column in spec.columns if column.published}
+    found = [
+        {name: tuple(values) for name, cell in cells.items() if (values := disagreement(cell["note"]))}
+        for cells in entries
+    ]
+    texts = [""] * len(entries)
+    for at, own in enumerate(found):
+        shared = dict(own)
+        for other in found:
+            if any(item in shared.items() for item in other.items()):
+                shared.update(other)
+        said = [
+            f"{column.label} {', '.join(f'{_in_unit(value, column)} ({where})' for where, _, value in shared[name])}"
+            for name, column in columns.items()
+            if name in shared
+        ]
+        texts[at] = f"papers disagree: {'; '.join(said)}" if own else ""
+    return texts
+
+
+def _in_unit(printed: str, column: Column) -> str:
+    """A figure of a note, which has no unit: an F-score above 1 is a percentage."""
+    value = Decimal(printed)
+    return format(value.scaleb(-2) if column.unit == "ratio" and value > 1 else value, "f")

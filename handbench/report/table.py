@@ -1,0 +1,106 @@
+"""A comparison table: published rows, and measured rows below them where they may stand there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from handbench import __version__
+from handbench.report.measured_part import given_its_place, measured_row, provenance_line
+from handbench.report.published_part import published_part
+from handbench.report.ranking import rank
+from handbench.report.table_parts import MISSING, Cell, Footnotes, Head, Row, Section, Table
+from handbench.report.table_spec import TableSpec, load_table_spec, table_names
+
+__all__ = ["MISSING", "Cell", "Row", "Section", "Table", "build_table", "load_table_spec", "official_id", "table_names"]
+
+
+def build_table(
+    spec: TableSpec,
+    results: Sequence[dict[str, Any]],
+    speeds: Sequence[dict[str, Any]] = (),
+    official: str | None = None,
+) -> Table:
+    """A table of one protocol's results beside the published rows.
+
+    `results` are result records (`Result.to_record`) and `speeds` speed records with their device; results of another
+    protocol than the table's are left out. `official` is the id that may stand among the published rows; without it,
+    the id of the protocol's official list of samples with the official truth.
+
+    Rows of different protocol ids never share a section: the official id joins the published rows, every other id
+    (partial or synthetic truth, another version) has a section of its own. Where a column is not aligned, neither do
+    rows that were given the hand's place and rows that were not.
+    """
+    official = official or official_id(spec)
+    notes = Footnotes()
+    heads = tuple(
+        Head(c.label, "" if c.unit == "ratio" else c.unit, "↓" if c.better == "lower" else "↑",
+             (notes.mark(c.note),) if c.note else ())
+        for c in spec.columns
+    )  # fmt: skip
+    records = [record for record in results if record["protocol"]["name"] == spec.protocol]
+    groups: dict[tuple[str, bool], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["protocol"]["id"], _set_apart(spec, record)), []).append(record)
+
+    def rows(key: tuple[str, bool]) -> list[Row]:
+        return [measured_row(spec, record, list(speeds), notes) for record in groups.get(key, [])]
+
+    main = (official or "", False)
+    first = published_part(spec, notes) + rows(main)
+    sections = [
+        Section(
+            title=f"{spec.dataset}, published" + (f", and measured under {official}" if groups.get(main) else ""),
+            sentence="",
+            protocol_id=official or "",
+            rows=tuple(rank(first, spec.columns)),
+        )
+    ]
+    for key, group in groups.items():
+        if key != main:
+            sections.append(Section(_title(key, group[0]), _apart(key, group[0], official), key[0], tuple(rows(key))))
+    return Table(
+        name=spec.name,
+        title=spec.title,
+        heads=heads,
+        sections=tuple(section for section in sections if section.rows),
+        footnotes=tuple(notes.texts),
+        notes=spec.footnotes,
+        provenance=(
+            f"handbench {__version__}, table {spec.name}",
+            *(f"published: results/published/{p.table.partition('.')[0]}.csv, table {p.table}" for p in spec.published),
+            *(provenance_line(record) for record in records),
+        ),
+        backbone=spec.backbone,
+    )
+
+
+def official_id(spec: TableSpec) -> str | None:
+    """The id of a result over the whole official list with the official truth; None where there is no such list."""
+    from handbench.evaluation.protocol import load
+
+    protocol = load(spec.protocol)
+    ids = protocol.official_ids()
+    return None if ids is None else protocol.identity(ids)
+
+
+def _set_apart(spec: TableSpec, record: dict[str, Any]) -> bool:
+    return any(column.unaligned for column in spec.columns) and given_its_place(record)
+
+
+def _title(key: tuple[str, bool], record: dict[str, Any]) -> str:
+    return f"{key[0]}, {record['n']:,} samples" + (", given the place of the hand" if key[1] else "")
+
+
+def _apart(key: tuple[str, bool], record: dict[str, Any], official: str | None) -> str:
+    """Why the rows of a section stand alone."""
+    if key[0] == official:
+        return "Not comparable with the rows above: given the place of the hand, which unaligned errors gain from."
+    total, truth = record["protocol"].get("n_official"), record.get("truth") or {}
+    if total and record["n"] != total:
+        why = f"{record['n']:,} of the {total:,} official samples"
+    elif truth.get("source") and not truth.get("partial"):
+        why = f"the truth is {truth['source']}"
+    else:
+        why = "another truth, or another version of the protocol"
+    return f"Not comparable with the rows above: {why}."

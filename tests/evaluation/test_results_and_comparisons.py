@@ -1,0 +1,159 @@
+"""A result survives the disk, its record is JSON, and only like is compared with like."""
+
+import dataclasses
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from handbench.errors import InvalidError, MissingError
+from handbench.evaluation.compare import compare
+from handbench.evaluation.protocol import load
+from handbench.evaluation.result_file import read_result, write_result
+from handbench.evaluation.scoring import evaluate
+
+
+@pytest.fixture(scope="module")
+def truth(make_hands):
+    return make_hands(60)
+
+
+@pytest.fixture(scope="module")
+def result(truth, noisy):
+    return evaluate(truth, noisy(truth, method="a", variant="main", seed=0, weights={"imagenet": "none"}))
+
+
+def test_a_figure_is_the_mean_of_its_samples_within_its_interval(result):
+    for row in result.summary:
+        samples = result.samples[f"{row['metric']}/{row['alignment']}"]
+        assert row["value"] == pytest.approx(samples.mean(), rel=1e-12), row
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["n"] == result.n == 60
+    assert result.value("mpjpe", "procrustes") < result.value("mpjpe", "root")
+    assert result.joint_errors["none"].shape == (60, 21)
+
+
+def test_samples_recorded_together_widen_the_interval(truth, noisy):
+    captures = np.arange(60) // 10
+    together = truth.replace(capture=np.array([f"take {c}" for c in captures]))
+    predicted = noisy(truth, 0.5)
+    predicted.joints[:] += (captures * 0.004)[:, None, None]
+    rows = [evaluate(t, predicted).summary[0] for t in (truth, together)]
+    naive, honest = ((row["high"] - row["low"]) for row in rows)
+    assert honest > 1.3 * naive
+    assert "6 captures" in rows[1]["interval"]
+
+
+def test_the_record_is_plain_json(result):
+    record = result.to_record()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert set(record) >= {"protocol", "n", "official", "summary", "per_bucket", "reflected", "given", "warnings"}
+    assert record["protocol"]["name"] == "freihand"
+    assert record["protocol"]["n_official"] == 3960
+    assert record["row"] == {"method": "a", "variant": "main", "seed": 0, "weights": {"imagenet": "none"}}
+    assert record["provenance"]["truth"]["digest"]
+
+
+def test_it_comes_back_from_disk(result, tmp_path):
+    write_result(tmp_path / "new" / "r.h5", result)
+    again = read_result(tmp_path / "new" / "r.h5")
+    assert again.to_record() == result.to_record()
+    np.testing.assert_array_equal(again.ids, result.ids)
+    np.testing.assert_array_equal(again.reflected, result.reflected)
+    for table in ("samples", "joint_errors", "curves"):
+        ours, theirs = getattr(result, table), getattr(again, table)
+        assert set(ours) == set(theirs)
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_a_figure_that_does_not_exist_comes_back_as_nan(truth, noisy, tmp_path):
+    one = evaluate(truth.take(slice(0, 1)), noisy(truth).take(slice(0, 1)))
+    assert np.isnan(one.summary[0]["low"])
+    assert one.to_record()["summary"][0]["low"] is None
+    write_result(tmp_path / "r.h5", one)
+    again = read_result(tmp_path / "r.h5").summary[0]
+    assert np.isnan(again["low"])
+    assert again["value"] == one.summary[0]["value"]
+
+
+def test_the_truth_is_told_apart_by_its_content(truth, noisy, result):
+    renamed = truth.replace(id=np.char.add(truth.id, "x"))
+    moved = truth.replace(joints=truth.joints + 1e-9)
+    digests = [evaluate(t, noisy(t)).provenance["truth"]["digest"] for t in (truth, renamed, moved)]
+    assert len(set(digests)) == 3
+    assert digests[0] == result.provenance["truth"]["digest"]
+
+
+def test_a_large_record_fits(result, tmp_path):
+    big = dataclasses.replace(result, warnings=["x" * 1000] * 200)
+    write_result(tmp_path / "r.h5", big)
+    assert read_result(tmp_path / "r.h5").warnings == big.warnings
+
+
+def test_a_write_that_fails_leaves_the_old_file(result, tmp_path):
+    path = tmp_path / "r.h5"
+    write_result(path, result)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        write_result(path, dataclasses.replace(result, reflected={"no": "array"}))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["r.h5"]
+
+
+def test_what_is_no_result_is_refused(tmp_path):
+    with pytest.raises(MissingError):
+        read_result(tmp_path / "none.h5")
+    (tmp_path / "r.h5").write_bytes(b"something else")
+    with pytest.raises(InvalidError, match="damaged"):
+        read_result(tmp_path / "r.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(InvalidError, match="not a handbench result"):
+        read_result(tmp_path / "other.h5")
+
+
+def test_the_same_input_gives_the_same_record(truth, noisy):
+    records = [evaluate(truth, noisy(truth), workers=w).to_record() for w in (1, 3)]
+    for record in records:
+        record["provenance"].pop("time")
+    assert records[0] == records[1]
+
+
+def test_the_better_one_is_found(truth, noisy, result):
+    worse = evaluate(truth, noisy(truth, 6.0, rng=9))
+    found = compare(result, worse)
+    row = next(row for row in found.rows if (row.metric, row.alignment) == ("mpjpe", "none"))
+    assert row.better == "a"
+    assert row.difference == pytest.approx(row.a - row.b)
+    assert row.low < row.difference < row.high < 0
+    score = next(row for row in found.rows if row.metric == "f@5")
+    assert score.better == "a"
+    assert score.difference > 0
+    assert next(row for row in compare(worse, result).rows if row.metric == "f@5").better == "b"
+    assert not any(row.better for row in compare(result, result).rows)
+    json.dumps(found.to_record(), allow_nan=False)
+
+
+def test_unlike_results_are_refused_in_words(truth, noisy, result):
+    predicted = noisy(truth)
+    fewer = evaluate(truth.take(slice(0, 50)), predicted.take(slice(0, 50)))
+    with pytest.raises(InvalidError, match="samples: 60 against 50, 50 in common"):
+        compare(result, fewer)
+    rooted = evaluate(truth, predicted.replace(meta={"given": ["root"]}))
+    with pytest.raises(InvalidError, match="given: nothing against root"):
+        compare(result, rooted)
+    other = load("freihand").model_copy(update={"root": "middle MCP"})
+    with pytest.raises(InvalidError, match="root: wrist against middle MCP"):
+        compare(result, evaluate(truth, predicted, other))
+    anyway = compare(result, fewer, anyway=True)
+    assert anyway.rows[0].n == 50
+    assert anyway.unlike
+
+
+def test_a_protocol_in_millimetres_computes_there(truth, noisy, result):
+    """The official alignment's epsilon is in the unit of the protocol; everything else only scales."""
+    found = evaluate(truth, noisy(truth), load("freihand").model_copy(update={"unit": "mm"}))
+    for row, same in zip(found.summary, result.summary, strict=True):
+        assert row["value"] == pytest.approx(same["value"], rel=1e-6), row

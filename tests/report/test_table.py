@@ -1,0 +1,289 @@
+"""Tables: unlike numbers never share a section, and every row says what it is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from handbench.errors import UsageError
+from handbench.places import shipped
+from handbench.report.latex import escape, to_latex
+from handbench.report.markdown import to_markdown
+from handbench.report.table import build_table, load_table_spec, official_id, table_names
+from handbench.report.table_spec import read_table_spec
+from handbench.report.terminal import to_rich
+
+OFFICIAL = "freihand@1-0ff1c1a1"
+PA = "procrustes-official"
+GOOD = {"mpjpe": 6.58, "mpvpe": 6.1, "f@5": 0.9, "f@15": 0.99}
+TRAINED = {"clip": "openai", "imagenet": "timm"}
+RANDOM = {"clip": "random", "imagenet": "none"}
+
+
+def record(protocol_id=OFFICIAL, n=3960, values=GOOD, name="freihand", alignment=PA, given=(), **row):
+    row = {"method": "clip-hand3d", "variant": "full", "size": "full", "seed": 0, "weights": TRAINED, **row}
+    summary = [
+        {"metric": m, "alignment": alignment, "unit": "", "value": v, "n": n,
+         "low": None if v is None else v * 0.99, "high": None if v is None else v * 1.01}
+        for m, v in values.items()
+    ]  # fmt: skip
+    return {
+        "protocol": {"name": name, "version": 1, "id": protocol_id, "n_official": 3960}, "n": n, "summary": summary,
+        "reflected": 0, "given": list(given), "warnings": [], "row": row, "provenance": {"truth": "a & b"},
+    }  # fmt: skip
+
+
+def table(*results, name="1", speeds=()):
+    return build_table(load_table_spec(name), results, speeds, official=OFFICIAL)
+
+
+def measured(built):
+    return [row for section in built.sections for row in section.rows if row.measured]
+
+
+def test_the_published_rows_are_those_of_the_papers():
+    built = table()
+    (section,) = built.sections
+    assert len(section.rows) == 17 + 9 + 18
+    (ours,) = [row for row in section.rows if row.name == "CLIP-Hand3D (ACM MM 2023)"]
+    assert [cell.text for cell in ours.cells] == ["6.6", "6.7", "0.728", "0.981", "77"]
+    assert ours.source == "CLIP-Hand3D T1"
+    (dahyf,) = [row for row in section.rows if row.name.startswith("DaHyF")]
+    assert [cell.text for cell in dahyf.cells] == ["4.0", "4.7", "0.848", "0.998", "-"]
+    assert [cell.rank for cell in dahyf.cells] == ["best"] * 4 + [""]
+    assert len(table(name="clip-hand3d.1").sections[0].rows) == 17
+
+
+def test_the_official_id_is_the_protocols_own():
+    spec = load_table_spec("1")
+    ours = official_id(spec)
+    assert re.fullmatch(r"freihand@1-[0-9a-f]{8}", ours)
+    (section,) = build_table(spec, [record(ours)]).sections
+    assert section.rows[-1].measured
+
+
+def test_rows_of_different_protocols_never_share_a_section():
+    built = table(
+        record(), record("freihand@1-aaaa", 120), record("freihand@1-bbbb", 120), record("freihand@1-aaaa", 120, size="tiny"),
+    )  # fmt: skip
+    assert [section.protocol_id for section in built.sections] == [OFFICIAL, "freihand@1-aaaa", "freihand@1-bbbb"]
+    assert [len([r for r in s.rows if r.measured]) for s in built.sections] == [1, 2, 1]
+    for section in built.sections[1:]:
+        assert not any(not row.measured for row in section.rows)
+        assert "Not comparable with the rows above" in section.sentence
+        assert "120 of the 3,960" in section.sentence
+        assert not any(cell.rank for row in section.rows for cell in row.cells)
+
+
+def test_synthetic_truth_of_full_length_stands_apart():
+    synthetic = record("freihand@1-cccc") | {"truth": {"partial": False, "source": "a synthetic hand"}}
+    first, second = table(synthetic).sections
+    assert not any(row.measured for row in first.rows)
+    assert "a synthetic hand" in second.sentence
+
+
+def test_another_protocols_results_are_left_out():
+    assert not measured(table(record("ho3d@1-aaaa", name="ho3d")))
+
+
+def test_a_measured_row_says_what_it_is():
+    given = record(given=["box", "root"]) | {"reflected": 3, "warnings": ["units look like cm"]}
+    built = table(given, record(size="tiny", weights=RANDOM), record(name=None, variant="wo_clip", seed=1))
+    first, second, third = measured(built)
+    assert (first.name, first.source) == ("clip-hand3d", "measured, n = 3,960")
+    assert (first.cells[0].text, first.cells[0].interval) == ("6.58", "[6.51, 6.65]")
+    said = " ".join(built.footnotes[mark - 1] for mark in first.marks)
+    assert "box, root" in said
+    assert "3 of 3,960" in said
+    assert "units look like cm" in said
+    assert second.name == "clip-hand3d tiny (random CLIP, scratch)"
+    assert "says nothing about the published method" in built.footnotes[second.marks[0] - 1]
+    assert third.name == "clip-hand3d wo_clip"
+
+
+def test_ranking_marks_are_off_for_random_weights():
+    perfect = {"mpjpe": 1.0, "mpvpe": 1.0, "f@5": 1.0, "f@15": 1.0}
+    (row,) = measured(table(record(values=perfect, weights=RANDOM)))
+    assert not any(cell.rank for cell in row.cells)
+    assert "best" in {
+        cell.rank for row in table(record(values=perfect, weights=RANDOM)).sections[0].rows for cell in row.cells
+    }
+    (row,) = measured(table(record(values=perfect)))
+    assert [cell.rank for cell in row.cells] == ["best"] * 4 + [""]
+
+
+def test_more_digits_do_not_win():
+    """5.96 measured is not better than 6.0 printed, nor worse than it."""
+    built = table(record(values={"mpjpe": 5.86}))
+    ranks = {row.name: row.cells[0].rank for row in built.sections[0].rows}
+    assert ranks["clip-hand3d"] == ranks["MeshGraphormer (ICCV 2021)"] == "second"
+
+
+def test_what_is_missing_is_a_dash():
+    (row,) = measured(table(record(values={"mpjpe": None, "mpvpe": float("nan")})))
+    assert [cell.text for cell in row.cells] == ["-"] * 5
+    assert [cell.value for cell in row.cells] == [None] * 5
+    line = next(line for line in to_markdown(table(record(values={}))).splitlines() if "measured, n" in line)
+    assert [part.strip() for part in line.split("|")[3:-1]] == ["-"] * 5
+    assert " 0 " not in line
+
+
+def test_other_alignments_do_not_fill_a_column():
+    (row,) = measured(table(record(alignment="procrustes")))
+    assert all(cell.text == "-" for cell in row.cells)
+
+
+def test_a_measured_frame_rate_names_its_device():
+    speed = {
+        "method": "clip-hand3d", "variant": "full", "size": "full", "tier": "T1", "batch": 1, "fps": 61.26,
+        "device": "A & B 2000", "p50_ms": 16.3,
+    }  # fmt: skip
+    others = [
+        speed | {"batch": 8, "fps": 400.0},
+        speed | {"tier": "T2", "fps": 9.0},
+        speed | {"size": "tiny", "fps": 99.0},
+    ]
+    built = table(record(), speeds=[*others, speed])
+    (row,) = measured(built)
+    assert row.cells[4].text == "61.3"
+    assert "A & B 2000" in built.footnotes[row.cells[4].marks[0] - 1]
+    assert "cannot be compared" in built.footnotes[built.heads[4].marks[0] - 1]
+    assert not any(row.cells[4].rank for row in built.sections[0].rows)
+
+
+def test_unaligned_errors_of_rows_that_were_given_their_root_stand_apart(tmp_path):
+    recipe = shipped("recipes", "tables", "1.toml").read_text().replace(
+        'metric = "mpjpe", alignment = "procrustes-official"', 'metric = "mpjpe", alignment = "none"'
+    )  # fmt: skip
+    path = tmp_path / "unaligned.toml"
+    path.write_text(recipe)
+    results = [record(alignment="none"), record(alignment="none", given=["root depth"]), record(given=["box"])]
+    built = build_table(read_table_spec(path), results, official=OFFICIAL)
+    assert [len([r for r in s.rows if r.measured]) for s in built.sections] == [2, 1]
+    assert "given the place of the hand" in built.sections[1].title
+
+
+# ---- footnotes
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_footnotes_are_numbered_as_they_come_and_said_once(name):
+    built = table(record(), record("freihand@1-aaaa", 9, weights=RANDOM), record(weights=RANDOM), name=name)
+    seen = [mark for head in built.heads for mark in head.marks]
+    for section in built.sections:
+        for row in section.rows:
+            seen += [*row.marks, *(mark for cell in row.cells for mark in cell.marks)]
+    assert list(dict.fromkeys(seen)) == list(range(1, len(built.footnotes) + 1))
+    assert len(set(built.footnotes)) == len(built.footnotes)
+
+
+def test_rows_of_one_method_share_the_footnote_on_what_papers_disagree_about():
+    built = table()
+    metro = [row for row in built.sections[0].rows if row.name.startswith("METRO")]
+    assert len(metro) == 3
+    (shared,) = set.intersection(*(set(row.marks) for row in metro))
+    text = built.footnotes[shared - 1]
+    assert "PA-MPJPE 6.7 (CLIP-Hand3D T1), 6.8 (CLIP-Hand T3), 6.3 (DaHyF T1)" in text
+    assert "F@5 0.717 (CLIP-Hand3D T1), 0.731 (DaHyF T1)" in text
+
+
+# ---- recipes
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_a_recipe_is_found_by_its_own_name(name):
+    assert load_table_spec(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ('titel = "x"', "unknown key 'titel'; did you mean 'title'"),
+        ("[[columns]]\nlabel = 'a'\nunits = 'mm'", "did you mean 'unit'"),
+        ("[[published]]\ntable = 'clip-hand3d.1'\ndataset = 'F'\nsplits = 'a'", "did you mean 'split'"),
+        ("[[published]]\ntable = 'clip-hand3d.11'\ndataset = 'F'", "did you mean"),
+        (
+            "[[columns]]\nlabel='a'\nunit='mm'\nbetter='lower'\ndecimals=1\npublished='pa-mpjp'",
+            "did you mean 'pa-mpjpe'",
+        ),
+        ("[[columns]]\nlabel='a'\nunit='mm'\nbetter='down'\ndecimals=1", "better"),
+        ("name = ", "not TOML"),
+    ],
+)
+def test_an_unknown_key_is_an_error(line, match, tmp_path):
+    text = shipped("recipes", "tables", "1.toml").read_text()
+    path = tmp_path / "a.toml"
+    path.write_text(text + "\n" + line if line.startswith("[[") else line + "\n" + text)
+    with pytest.raises(UsageError, match=match):
+        read_table_spec(path)
+
+
+def test_an_unknown_table_gets_a_suggestion():
+    with pytest.raises(UsageError, match=r"did you mean 'clip-hand3d\.1'"):
+        load_table_spec("clip-hand3d1")
+
+
+# ---- printing
+
+
+def test_latex_escapes_what_it_would_obey():
+    assert escape(r"50% & a_b #1 $x$ {y} ~ ^ \input") == (
+        r"50\% \& a\_b \#1 \$x\$ \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}input"
+    )
+    assert escape("é → 手") == r"é $\rightarrow$ [U+624B]"
+    evil = to_latex(table(record(method="a_b & \\input{x} 100%", size="full")))
+    assert r"a\_b \& \textbackslash{}input\{x\} 100\%" in evil
+
+
+def test_latex_holds_its_provenance_and_can_be_a_document():
+    built = table(record("freihand@1-aaaa", 9), name="clip-hand3d.1")
+    part = to_latex(built)
+    comments = [line for line in part.splitlines() if line.startswith("%")]
+    assert any('"protocol": "freihand@1-aaaa"' in line and '"truth": "a & b"' in line for line in comments)
+    assert any("results/published/clip-hand3d.csv" in line for line in comments)
+    assert r"\documentclass" not in part
+    assert part.count(r"\begin{tabular}") == part.count(r"\end{tabular}") == 2
+    document = to_latex(built, standalone=True)
+    assert document.startswith(r"\documentclass{article}")
+    assert document.rstrip().endswith(r"\end{document}")
+    assert part in document
+    assert to_latex(table()).count(r"\begin{longtable}") == 1
+
+
+def test_latex_columns_are_complete():
+    for name in table_names():
+        body = to_latex(table(record(), record("freihand@1-aaaa", 9, weights=RANDOM), name=name))
+        columns = 8 if load_table_spec(name).backbone else 7
+        rows = [line for line in body.splitlines() if line.endswith(r"\\") and " & " in line]
+        assert len(rows) > 20
+        assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
+
+
+def test_markdown_and_the_terminal_hold_every_row_and_footnote():
+    built = table(record(), record("freihand@1-aaaa", 9, weights=RANDOM))
+    text = to_markdown(built)
+    assert text.count("\n|:") == 2
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(to_rich(built))
+    shown = console.export_text()
+    for row in (row for section in built.sections for row in section.rows):
+        assert row.name in shown
+        assert row.name in text
+    for number in range(1, len(built.footnotes) + 1):
+        raised = str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        assert f"\n{raised} " in text
+        assert f"\n{raised} " in shown
+
+
+def test_markdown_escapes_what_would_break_a_table():
+    assert r"a\|b\*" in to_markdown(table(record(method="a|b*", size="full")))
+
+
+def test_tables_need_no_torch():
+    code = "import sys, handbench.report.table, handbench.report.latex, handbench.report.terminal; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
