@@ -29,9 +29,11 @@ class Raster:
         return self.face >= 0
 
     def interpolate(self, faces: NDArray, values: NDArray) -> NDArray:
-        """Values (V, C) of the vertices -> values (P, C) at the P pixels of the mask, row by row."""
-        seen = self.mask
-        return np.einsum("pk,pkc->pc", self.barycentric[seen], values[faces[self.face[seen]]])
+        """Values (V, C) of the vertices -> (P, C) at the P pixels of the mask, row by row, in their precision."""
+        seen = np.flatnonzero(self.face >= 0)
+        weights = self.barycentric.reshape(-1, 3)[seen].astype(values.dtype)
+        corners = faces[self.face.ravel()[seen]]
+        return sum(weights[:, k, None] * values[corners[:, k]] for k in range(3))
 
 
 def rasterise(

@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
+from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import Cell, Footnotes, Row
-from handbench.report.table_spec import Column, TableSpec
 
 NOT_TRAINED = ("random", "none", "scratch")
 PLACE = ("root", "root depth", "scale")  # what an unaligned error gains from
@@ -67,7 +67,15 @@ def untrained(row: dict[str, Any]) -> bool:
 
 
 def given_its_place(record: dict[str, Any]) -> bool:
-    return any(what in PLACE for what in record.get("given") or [])
+    """Whether the row was given more of the hand's place than the protocol gives to everybody."""
+    to_all = record["protocol"].get("definition", {}).get("given", ())
+    return any(what in PLACE and what not in to_all for what in record.get("given") or [])
+
+
+def truth_source(record: dict[str, Any]) -> str:
+    """Where the truth comes from, as the result says it; empty where it does not."""
+    truth = record.get("truth") or (record.get("provenance") or {}).get("truth")
+    return str(truth.get("source") or "") if isinstance(truth, dict) else ""
 
 
 def provenance_line(record: dict[str, Any]) -> str:

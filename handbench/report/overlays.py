@@ -68,12 +68,21 @@ def _pixels(joints: NDArray | None, hands: Hands, i: int) -> NDArray | None:
     return project(points, np.asarray(hands.camera[i], np.float64))
 
 
+# vertices of MANO's mesh lie about this far apart on the palm, m
+SPACING = 0.007
+
+
 def _splat(hands: Hands, i: int) -> NDArray:
-    """The mesh's vertices as discs, closed to one blob: enough for an outline, and it needs no faces."""
+    """The mesh's vertices as discs as wide as their spacing, closed to one blob: an outline that needs no faces."""
     width, height = np.asarray(hands.image_size)[i]
-    pixels = project(np.asarray(hands.vertices)[i], np.asarray(hands.camera)[i])
+    vertices, camera = np.asarray(hands.vertices)[i], np.asarray(hands.camera)[i]
     mask = np.zeros((int(height), int(width)), np.uint8)
-    for x, y in pixels[np.isfinite(pixels).all(1)]:
+    vertices = vertices[np.isfinite(vertices).all(1) & (vertices[:, 2] > 1e-3)]
+    if not len(vertices):
+        return mask
+    radius = max(1, round(camera[0, 0] * SPACING / 2 / float(np.median(vertices[:, 2]))))
+    for x, y in project(vertices, camera):
         if -10 < x < width + 10 and -10 < y < height + 10:
-            cv2.circle(mask, (round(float(x)), round(float(y))), 2, 1, -1)
-    return cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+            cv2.circle(mask, (round(float(x)), round(float(y))), radius, 1, -1)
+    closing = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.erode(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, closing), closing)

@@ -9,8 +9,8 @@ from decimal import Decimal
 import pandas as pd
 
 from handbench.report.published import PAPERS, disagreement, published_table, remarks
+from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import Cell, Footnotes, Row
-from handbench.report.table_spec import Column, TableSpec
 
 
 def published_part(spec: TableSpec, notes: Footnotes) -> list[Row]:

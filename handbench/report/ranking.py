@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from handbench.report.spec import Column
 from handbench.report.table_parts import Row
-from handbench.report.table_spec import Column
 
 
 def rank(rows: list[Row], columns: tuple[Column, ...]) -> list[Row]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from handbench import __version__
-from handbench.report.measured_part import given_its_place, measured_row, provenance_line
+from handbench.report.measured_part import given_its_place, measured_row, provenance_line, truth_source
 from handbench.report.published_part import published_part
 from handbench.report.ranking import rank
+from handbench.report.spec import TableSpec, load_spec, table_names
 from handbench.report.table_parts import MISSING, Cell, Footnotes, Head, Row, Section, Table
-from handbench.report.table_spec import TableSpec, load_table_spec, table_names
 
-__all__ = ["MISSING", "Cell", "Row", "Section", "Table", "build_table", "load_table_spec", "official_id", "table_names"]
+__all__ = ["MISSING", "Cell", "Row", "Section", "Table", "build_table", "load_spec", "official_id", "table_names"]
 
 
 def build_table(
@@ -96,11 +96,10 @@ def _apart(key: tuple[str, bool], record: dict[str, Any], official: str | None) 
     """Why the rows of a section stand alone."""
     if key[0] == official:
         return "Not comparable with the rows above: given the place of the hand, which unaligned errors gain from."
-    total, truth = record["protocol"].get("n_official"), record.get("truth") or {}
-    if total and record["n"] != total:
-        why = f"{record['n']:,} of the {total:,} official samples"
-    elif truth.get("source") and not truth.get("partial"):
-        why = f"the truth is {truth['source']}"
-    else:
-        why = "another truth, or another version of the protocol"
+    from handbench.evaluation.protocol import OFFICIAL_FILES
+
+    total, source = record["protocol"].get("n_official"), truth_source(record)
+    reasons = [f"{record['n']:,} of the {total:,} official samples"] if total and record["n"] != total else []
+    reasons += [f"the truth is of {source}"] if source not in ("", OFFICIAL_FILES) else []
+    why = " and ".join(reasons) or "another version of the protocol, or other samples"
     return f"Not comparable with the rows above: {why}."

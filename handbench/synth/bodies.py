@@ -67,7 +67,8 @@ def vertex_normals(vertices: NDArray, faces: NDArray) -> NDArray:
 
 
 def _box() -> Body:
-    vertices, faces = [], []
+    vertices: list[NDArray] = []
+    faces = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             u, v = np.roll(np.eye(3), axis, 0)[1:]

@@ -21,15 +21,18 @@ PALM = (
     ((6, 0.5, 4), (90, 1.5, 2.5), 11.0, 10.0),
     ((6, 0.5, -6), (84, 0.0, -16.5), 11.0, 9.4),
     ((6, 0, -13), (76, -4.5, -33.0), 10.5, 8.4),
-    ((8, -6, -16), (60, -8, -34.0), 11.5, 8.0),  # hypothenar pad
+    ((8, -7.5, -17), (60, -9, -35.0), 12.0, 8.2),  # hypothenar pad
     ((94, -5.5, 23), (98, -4.5, 2.5), 7.0, 7.5),  # pads under the knuckles
     ((98, -4.5, 2.5), (92, -5.5, -17), 7.5, 7.0),
     ((92, -5.5, -17), (82, -8, -34), 7.0, 6.0),
-    ((12, -8, 14), (48, -13, 27), 10.5, 9.0),  # thenar pad
+    ((12, -8, 14), (46, -13, 26), 11.0, 9.2),  # thenar pad
     ((40, -8, 33), (70, -4, 27), 6.5, 5.5),  # web between thumb and index
 )  # fmt: skip
 # Webs between neighbouring fingers: how far along the two proximal phalanges, and radius, mm.
 WEBS = (("index", "middle", 0.26, 5.4), ("middle", "ring", 0.24, 5.4), ("ring", "little", 0.17, 4.6))
+
+# Pulps, the palmar pad of each phalanx: from and to along it, radius and depth in half-widths of the finger.
+PULPS = ((0.35, 0.75, 0.62, 0.42), (0.3, 0.7, 0.66, 0.42), (0.3, 0.62, 0.8, 0.3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +100,7 @@ def flesh(bones: Skeleton) -> Flesh:
             half = (points[k] + end) / 2
             rows.append((points[k], half, r[k], middle[k], blend if k == 0 else FINGER_BLEND, name))
             rows.append((half, end, middle[k], r[k + 1], FINGER_BLEND, name))
-        # Pulps: the palmar pad of each phalanx.
-        for k, (a, b, size, depth) in enumerate(((0.35, 0.75, 0.62, 0.42), (0.3, 0.7, 0.66, 0.42), (0.3, 0.62, 0.8, 0.3))):
+        for k, (a, b, size, depth) in enumerate(PULPS):
             if name == "thumb" and k == 0:
                 continue
             end = last if k == 2 else points[k + 1]

@@ -116,7 +116,8 @@ def _regressor(rest: NDArray, directions: NDArray, joints: NDArray, changes: NDA
         target[-1] = 1e1
         # A little evenness: spread over the ring rather than hang on three vertices.
         even = 0.3 * np.eye(len(near))
-        solution, _ = nnls(np.concatenate([system, even]), np.concatenate([target, np.full(len(near), 0.3 / len(near))]))
+        share = np.full(len(near), 0.3 / len(near))
+        solution, _ = nnls(np.concatenate([system, even]), np.concatenate([target, share]))
         rows[j, near] = solution / solution.sum()
     return rows
 

@@ -64,15 +64,15 @@ def foreground(scene: Scene) -> Foreground:
     colour, along, up, palm, place = values[:, :3], *values[:, 3:6].T, values[:, 6:]
     u, v = (place.astype(np.int64) % NOISE_TILE).T
     noise = _noise()[v, u]
-    is_hand = raster.face[seen] < len(scene.model.f)
-    out = colour * (1 + 0.05 * noise)[:, None]
+    is_hand = np.flatnonzero(raster.face[seen] < len(scene.model.f))
+    out = colour * (1 + np.float32(0.05) * noise)[:, None]
     out[is_hand] = skin_detail(colour[is_hand], along[is_hand], up[is_hand], palm[is_hand], noise[is_hand])
 
     layers = np.zeros((FINER * height, FINER * width, 4), np.float32)
     layers[seen, :3] = np.clip(out, 0, 1)
     layers[seen, 3] = 1.0
-    layers = cv2.resize(layers, (width, height), interpolation=cv2.INTER_AREA)
-    return Foreground(layers[..., :3], layers[..., 3:])
+    smooth = cv2.resize(layers, (width, height), interpolation=cv2.INTER_AREA)
+    return Foreground(smooth[..., :3], smooth[..., 3:])
 
 
 def _light(vertices: NDArray, faces: NDArray, hand: int, rng: np.random.Generator) -> NDArray:

@@ -35,21 +35,21 @@ _UP = (-12, 4, 0, -4, -10)
 GESTURES: dict[str, tuple] = {
     "palm": (_BESIDE, (_OUT, 8), (_OUT, 1), (_OUT, -6), (_OUT, -12)),
     "stop": ((16, 16, 8, 10, 6), (_OUT, -4), (_OUT, 0), (_OUT, 3), (_OUT, 8)),
-    "fist": (_OVER, (_IN, 0), (_IN, 0), (_IN, 0), (_IN, 2)),
-    "one": (_ACROSS, (_OUT, 0), (_IN, 0), (_IN, 0), (_IN, 2)),
-    "mute": ((26, -20, 20, 26, 30), ((8, 8, 6), 0), (_IN, 0), (_IN, 0), (_IN, 2)),
-    "peace": (_ACROSS, (_OUT, 9), (_OUT, -7), (_IN, 0), (_IN, 2)),
-    "two_up": (_ACROSS, (_OUT, -3), (_OUT, 1), (_IN, 0), (_IN, 2)),
-    "three": ((34, -26, 28, 36, 44), (_OUT, 8), (_OUT, 0), (_OUT, -8), (_IN, 2)),
-    "three2": (_BESIDE, (_OUT, 6), (_OUT, -4), (_IN, 0), (_IN, 2)),
+    "fist": (_OVER, (_IN, 0), (_IN, 0), (_IN, 0), (_IN, -4)),
+    "one": (_ACROSS, (_OUT, 0), (_IN, 0), (_IN, 0), (_IN, -4)),
+    "mute": ((26, -20, 20, 26, 30), ((8, 8, 6), 0), (_IN, 0), (_IN, 0), (_IN, -4)),
+    "peace": (_ACROSS, (_OUT, 9), (_OUT, -7), (_IN, 0), (_IN, -4)),
+    "two_up": (_ACROSS, (_OUT, -3), (_OUT, 1), (_IN, 0), (_IN, -4)),
+    "three": ((34, -26, 28, 36, 44), (_OUT, 8), (_OUT, 0), (_OUT, -8), (_IN, -4)),
+    "three2": (_BESIDE, (_OUT, 6), (_OUT, -4), (_IN, 0), (_IN, -4)),
     "four": ((36, -20, 28, 38, 40), (_OUT, 7), (_OUT, 1), (_OUT, -5), (_OUT, -10)),
     "ok": ((14, -7, -2, 23, 23), ((38, 55, 32), 0), ((16, 16, 10), 0), ((8, 12, 8), -5), (_OUT, -12)),
     "pinch": ((17, -15, 20, 12, 43), ((41, 54, 32), 0), ((50, 60, 36), 0), ((58, 66, 40), -2), ((62, 68, 40), -4)),
-    "like": (_UP, (_IN, 0), (_IN, 0), (_IN, 0), (_IN, 2)),
-    "dislike": ((-8, -4, -6, -2, 0), ((74, 95, 58), 0), ((76, 96, 60), 0), (_IN, 0), (_IN, 2)),
+    "like": (_UP, (_IN, 0), (_IN, 0), (_IN, 0), (_IN, -4)),
+    "dislike": ((-8, -4, -6, -2, 0), ((74, 95, 58), 0), ((76, 96, 60), 0), (_IN, 0), (_IN, -4)),
     "call": (_UP, (_IN, 0), (_IN, 0), (_IN, 0), (_OUT, -12)),
     "rock": (_ACROSS, (_OUT, 4), (_IN, 0), (_IN, 0), (_OUT, -8)),
-    "point": ((-6, -6, 4, 10, 14), ((4, 6, 4), 0), ((70, 90, 56), 0), ((74, 94, 58), 0), ((76, 92, 58), 2)),
+    "point": ((-6, -6, 4, 10, 14), ((4, 6, 4), 0), ((70, 90, 56), 0), ((74, 94, 58), 0), ((76, 90, 58), -4)),
     "grip": ((14, -18, 16, 14, 16), (_HALF, 3), (_HALF, 0), (_HALF, -3), (_HALF, -6)),
     "relax": ((8, -8, 8, 8, 10), ((16, 24, 12), 2), ((20, 28, 15), 0), ((24, 30, 16), -2), ((28, 30, 16), -5)),
 }
@@ -70,7 +70,8 @@ def to_pose(angles: NDArray, side: str = "right") -> NDArray:
     """Angles (N, 15, 3) degrees -> full MANO pose (N, 48) axis-angle, root unturned, mean pose already in it."""
     n = len(angles)
     # The finger swings and twists about its own axes, then bends: unique as long as it swings less than 90 degrees.
-    local = Rotation.from_euler("XYZ", np.asarray(angles, np.float64).reshape(-1, 3), degrees=True).as_matrix().reshape(n, 15, 3, 3)
+    turns = Rotation.from_euler("XYZ", np.asarray(angles, np.float64).reshape(-1, 3), degrees=True)
+    local = turns.as_matrix().reshape(n, 15, 3, 3)
     frames = joint_frames()
     turned = frames @ local @ np.swapaxes(frames, -1, -2)
     vectors = Rotation.from_matrix(turned.reshape(-1, 3, 3)).as_rotvec().reshape(n, 45)

@@ -58,7 +58,7 @@ def skin_colours(skin: Skin, rng: np.random.Generator) -> tuple[NDArray, NDArray
     # Palms are lighter, the more so on dark skin, and redder.
     palm = tone + (np.array([0.93, 0.74, 0.65]) - tone) * (0.22 + 0.25 * (1 - tone.mean()))
     colours = tone + (palm - tone) * skin.palm[:, None]
-    flush = np.clip(skin.along - 2.2, 0, 0.7)[:, None] * np.array([0.02, -0.05, -0.04])
+    flush = np.clip(skin.along - 2.2, 0, 0.7)[:, None] * np.array([0.03, -0.07, -0.06]) * tone.mean()
     knuckle = (_bump(skin.along, 1.0, 0.13) + _bump(skin.along, 2.0, 0.10)) * np.clip(skin.up, 0, 1)
     return colours + flush - knuckle[:, None] * np.array([0.05, 0.08, 0.07]) * tone.mean(), tone
 
@@ -71,9 +71,9 @@ def skin_detail(colour: NDArray, along: NDArray, up: NDArray, palm: NDArray, noi
     shade = 1.0 + 0.035 * noise - 0.28 * crease + 0.05 * wrinkle
     nail = _rise(along, 2.40, 0.03) * _rise(-along, -2.93, 0.03) * _rise(up, 0.72, 0.06)
     nail = (nail * (1 - palm))[:, None]
-    brightness = colour.mean(1, keepdims=True)
-    pink = brightness * np.array([1.28, 1.06, 1.02]) + 0.03
-    return colour * shade[:, None] * (1 - 0.75 * nail) + 0.75 * nail * pink
+    # A nail lets the pink below it through: paler than the skin around it, and a little glossier.
+    pink = 0.55 * colour + 0.45 * colour.mean(1, keepdims=True) * np.array([1.25, 1.08, 1.08], colour.dtype) + 0.07
+    return colour * shade[:, None] * (1 - nail) + nail * pink
 
 
 def _bump(x: NDArray, middle: float, width: float) -> NDArray:

@@ -39,6 +39,7 @@ def skin_weights(points: NDArray, labels: Topology, bones: Skeleton) -> NDArray:
     average = neighbour_average(labels.faces)
     for _ in range(SMOOTHING):
         weights = 0.5 * weights + 0.5 * average @ weights
+        weights[labels.boundary] = np.eye(16)[0]  # the wrist's edge is the forearm's
     weights[weights < 2e-3] = 0.0
     return weights / weights.sum(1, keepdims=True)
 

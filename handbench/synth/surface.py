@@ -21,7 +21,15 @@ PALM_STEP, FINGER_STEP = 0.45, 0.06
 def rest_surface() -> NDArray:
     """Vertices (778, 3) m of the average hand at rest."""
     bones = skeleton(np.zeros(10))
-    points = _settle(layout(bones)[0], bones, FIRST_ROUNDS)
+    labels = topology()
+    points = layout(bones)[0]
+    # The thumb's first rings begin inside the palm: stretched like a soap film between its hole and its third ring
+    # they have no folds that settling could not undo.
+    film = (labels.part == "thumb") & (labels.along < 0.95)
+    neighbours = neighbour_average(labels.faces)
+    for _ in range(40):
+        points[film] = (neighbours @ points)[film]
+    points = _settle(points, bones, FIRST_ROUNDS)
     points.flags.writeable = False
     return points
 

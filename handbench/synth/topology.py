@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,11 @@ WRIST_RINGS = (16, 20, 24)  # they widen to the palm's 28
 PALM_RING = 28
 # Where the rings lie, mm distal of the wrist, with half-width, half-thickness and radial offset of the ellipse.
 WRIST_PLACES = ((-13, 28, 16, 0), (-3, 28, 15, 0), (7, 29, 15, 0))
-PALM_PLACES = ((17, 32, 15, 0.5), (28, 36, 16, 0.5), (41, 37, 15.5, 0), (55, 39, 14.5, -1), (69, 40, 14, -3), (83, 41, 12, -4))
+PALM_PLACES = (
+    (17, 32, 15, 0.5), (28, 36, 16, 0.5), (41, 37, 15.5, 0), (55, 39, 14.5, -1), (69, 40, 14, -3), (83, 41, 12, -4),
+)  # fmt: skip
 THUMB_ROWS = (0, 3)  # the thumb's hole reaches from the first to the fourth palm ring
+ROOT, ROOT_PULL = 0.28, 0.6  # where around the thumb the hole's edge is drawn to, and how far
 RING = 10
 TIP_RING = 5
 KNUCKLE_ORDER = ("index", "middle", "ring", "little")  # radial to ulnar, as the palm's columns
@@ -110,12 +114,12 @@ def layout(bones: Skeleton) -> tuple[NDArray, Topology]:
     palm = [[build.add(p) for p in _ellipse(bones, PALM_RING, *place)] for place in PALM_PLACES]
     palm.append([build.add(p) for p in _web_ring(bones)])
     rings.append(palm[0])
-    for low, high in zip(rings, rings[1:], strict=False):
+    for low, high in pairwise(rings):
         build.zip(low, high, len(low) / 4 - 1, len(high) / 4 - 1)
 
     side = PALM_RING - 1  # the ring's radial middle
     first, last = THUMB_ROWS
-    for r, (low, high) in enumerate(zip(palm, palm[1:], strict=False)):
+    for r, (low, high) in enumerate(pairwise(palm)):
         for i in range(PALM_RING):
             if first <= r < last and i in (side - 1, side):
                 continue
@@ -204,7 +208,12 @@ def _tube(build: _Builder, finger: Finger, loop: list[int], shift: int | None) -
         base = np.array([build.points[i] for i in loop])
         costs = [round(1e6 * float(np.linalg.norm(np.roll(base, k, 0) - start, axis=1).sum())) for k in range(RING)]
         shift = int(np.argmin(costs))
-    low = loop[-shift:] + loop[:-shift] if shift else loop
+        low = loop[-shift:] + loop[:-shift] if shift else loop
+        # The hole's edge lies around the thumb's root, not on the side of the palm: from there nothing folds.
+        for i, t in zip(low, TURN, strict=True):
+            build.points[i] = (1 - ROOT_PULL) * build.points[i] + ROOT_PULL * _around(finger, ROOT, t, 1.1)
+    else:
+        low = loop
     for along in ALONG[finger.name]:
         high = [build.add(_around(finger, along, t), finger.name, along, t) for t in TURN]
         build.bridge(low, high)

@@ -102,8 +102,12 @@ def test_predictions_in_any_order(make_hands, noisy):
     predicted = noisy(truth)
     whole = evaluate(truth, predicted)
     shuffled = evaluate(truth, predicted.take([3, 1, 4, 0, 6, 5, 2]))
+    turned = [5, 0, 2, 6, 1, 3, 4]
+    both = evaluate(truth.take(turned), predicted.take([3, 1, 4, 0, 6, 5, 2]))
     for name, values in whole.samples.items():
         np.testing.assert_array_equal(shuffled.samples[name], values)
+        np.testing.assert_array_equal(both.samples[name], values[turned])
+    assert both.protocol["id"] == whole.protocol["id"]
 
 
 def test_there_is_no_official_text_without_vertices(make_hands, noisy):

@@ -131,6 +131,26 @@ def test_another_joint_order_is_recognised(make_hands, noisy, order):
     assert f"{right:.1f} mm read in that order" in text
 
 
+@pytest.mark.parametrize("order", ["ho3d", "rhd", "stb"])
+def test_another_joint_order_is_recognised_in_a_poor_model_too(make_hands, noisy, order):
+    truth = make_hands(40)
+    poor = noisy(truth, 15.0).joints
+    assert f"--order {order}" in suspicion(truth, truth.replace(joints=from_fh21(poor, order)), "Joint order")
+
+
+def test_a_poor_model_of_the_other_hand_is_recognised(make_hands, noisy):
+    truth = make_hands(40)
+    poor = noisy(truth, 15.0).joints * [-1.0, 1, 1]
+    assert "other hand" in suspicion(truth, truth.replace(joints=poor), "Side")
+
+
+def test_a_third_of_other_hands_is_recognised(make_hands, noisy):
+    truth = make_hands(40)
+    joints = noisy(truth, 1.0).joints
+    joints[::3] *= [-1.0, 1, 1]
+    assert "Side: 35%" in suspicion(truth, truth.replace(joints=joints), "Side")
+
+
 def test_opengl_axes_are_recognised(make_hands, noisy):
     truth = make_hands(20)
     predicted = noisy(truth)

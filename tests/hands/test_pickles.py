@@ -157,8 +157,6 @@ def test_a_crafted_program_is_refused(gadget, marker, write):
 
 
 def test_the_extension_registry_is_never_asked(marker, write):
-    import os
-
     # A cached extension never passes find_class in the ordinary unpickler.
     copyreg.add_extension("os", "system", 240)
     try:

@@ -108,10 +108,10 @@ def test_weights_are_a_smooth_partition_of_unity(model):
     assert jump.max() < 0.72
     assert np.percentile(jump, 95) < 0.4
     assert ((w > 0).sum(1) <= 6).all()
-    # The flesh of each phalanx goes with it: every joint fully carries some vertices.
-    assert (w.max(0) > 0.97).all()
+    # The flesh of each phalanx goes with it: every joint (almost) alone carries some vertices.
+    assert (w.max(0) > 0.95).all()
     wrist = boundary_loop(model.f)
-    assert (w[wrist, 0] > 0.97).all()
+    assert (w[wrist, 0] == 1).all()
 
 
 def test_the_joints_lie_inside_the_hand_at_the_middle_of_the_finger(model):
@@ -230,7 +230,8 @@ def test_pose_blend_shapes_are_small_and_everywhere(model):
     angles[0, 4, 0] = 90
     pose = to_pose(angles, model.side)
     flat = type(model)(side=model.side, source=model.source, **{**model.arrays(), "posedirs": model.posedirs * 0})
-    change = np.linalg.norm(model.forward(pose, np.zeros((1, 10)))[0] - flat.forward(pose, np.zeros((1, 10)))[0], axis=-1)
+    one, two = (m.forward(pose, np.zeros((1, 10)))[0] for m in (model, flat))
+    change = np.linalg.norm(one - two, axis=-1)
     assert 0.0005 < change.max() < 0.005
 
 

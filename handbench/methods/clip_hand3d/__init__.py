@@ -7,6 +7,7 @@ the joints along x, y and z into words. The paper's open points are settled in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -77,7 +78,6 @@ class ClipHand3D(Method):
         # made from the hand model and the fingertips at hand, so they are no weights
         self.register_buffer("faces", torch.from_numpy(hand.f), persistent=False)
         self.register_buffer("regressor", regressor, persistent=False)
-        self.register_load_state_dict_pre_hook(_before_loading)
 
     @property
     def input_size(self) -> int:
@@ -100,6 +100,12 @@ class ClipHand3D(Method):
             side = (self.config.input // 32) * 2**self.config.deconv_layers
             bins = (side, side, self.config.input // 4)
             self.contrast = Contrast(JOINTS, bins, clip, self.config.attn_axis).to(self.regressor.device)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As always; but a checkpoint of training fits a model without text branch, which leaves that part out."""
+        if self.contrast is None:
+            state_dict = {key: value for key, value in state_dict.items() if not key.startswith("contrast.")}
+        return super().load_state_dict(state_dict, strict, assign)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Image (B,3,S,S) -> `joints` (B,21,3) and `vertices` (B,778,3) in uvd, and `x`, `y`, `z`: the logits of the
@@ -194,14 +200,7 @@ def _shown(weights: str) -> str:
 
 
 def _replace_unknown(batch: Batch) -> tuple[Batch, Tensor]:
-    """The batch with a stand-in for a wrist depth or bone length that is not known, and which samples (B,) have both."""
+    """The batch with stand-ins for wrist depths and bone lengths that are not known; which samples (B,) have both."""
     known = batch["root_depth"].isfinite() & batch["scale"].isfinite() & (batch["scale"] > 0)
     depth, scale = (torch.where(known, given, 1.0) for given in (batch["root_depth"], batch["scale"]))
     return Batch(**{**batch, "root_depth": depth, "scale": scale}), known
-
-
-def _before_loading(module: ClipHand3D, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """A checkpoint of training fits a model without text branch: what belongs to the branch is left out."""
-    if module.contrast is None:
-        for key in [key for key in state if key.startswith(f"{prefix}contrast.")]:
-            del state[key]

@@ -35,7 +35,7 @@ class Contrast(nn.Module):
         return self.log_scale.clamp(0.0, math.log(100.0)).exp()
 
     def encode_text(self, axis: int, prompts: list[str], text: FrozenText, device: torch.device) -> Tensor:
-        """F_t (n, 512) of one axis, eq. 1. With `text_tokens`, Φ reads all tokens and the end token's place is taken."""
+        """F_t (n, 512) of one axis, eq. 1. With `text_tokens`, Φ reads all tokens and the end token's output counts."""
         phi = self.phi[axis]
         if not self.config.text_tokens:
             return phi(text.pooled(prompts, device)[:, None])[:, 0]

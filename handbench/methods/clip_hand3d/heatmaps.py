@@ -54,5 +54,5 @@ class Lifting(nn.Module):
 
     def forward(self, uvd: Tensor, f0: Tensor) -> Tensor:
         make = volumes if self.hm == "3d" else planes
-        maps = make(uvd.detach().to(f0.dtype), self.size, self.sigma)
-        return self.out(self.mix(torch.cat([maps, f0], 1)).flatten(2))
+        maps = make(uvd.detach(), self.size, self.sigma)
+        return self.out(self.mix(torch.cat([maps.to(f0.dtype), f0], 1)).flatten(2))

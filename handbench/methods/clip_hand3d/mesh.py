@@ -36,8 +36,8 @@ class Projection(nn.Module):
     def forward(self, feature: Tensor, uv: Tensor) -> Tensor:
         """feature (B,C,h,w), uv (B,J,2) in [0, 1] from edge to edge -> (B, nodes, dim)."""
         # align_corners=False has the same edges as uv: -1 and 1 are the outer edges of the outer pixels
-        grid = (2 * uv - 1).to(feature.dtype)[:, :, None]
-        sampled = F.grid_sample(feature, grid, align_corners=False)[..., 0].transpose(1, 2)
+        grid = (2 * uv - 1)[:, :, None]
+        sampled = F.grid_sample(feature.to(uv.dtype), grid, align_corners=False)[..., 0].transpose(1, 2)
         return self.spread(self.reduce(sampled).transpose(1, 2)).transpose(1, 2)
 
 
@@ -108,4 +108,6 @@ class MeshRegressor(nn.Module):
         uv = uvd[..., :2].detach()
         for stage, (_, level) in zip(self.stages, self.plan, strict=True):
             x = stage(x, None if level is None else pyramid[level], uv)
-        return self.out(x)
+        # coordinates in half precision would lie on a grid of half a pixel: the last layer is always single
+        with torch.autocast("cuda" if x.is_cuda else "cpu", enabled=False):
+            return self.out(x.float())

@@ -99,15 +99,15 @@ def table_names() -> list[str]:
     return sorted(path.stem for path in shipped("recipes", "tables").glob("*.toml"))
 
 
-def load_table_spec(name: str) -> TableSpec:
+def load_spec(name: str) -> TableSpec:
     """`1` or `clip-hand3d.1`; raises UsageError with a suggestion where there is no such table."""
     known = table_names()
     if name not in known:
         raise UsageError(f"There is no table {name!r}{_suggest(name, known)}.", f"Tables: {', '.join(known)}.")
-    return read_table_spec(shipped("recipes", "tables", f"{name}.toml"))
+    return read_spec(shipped("recipes", "tables", f"{name}.toml"))
 
 
-def read_table_spec(path: Path) -> TableSpec:
+def read_spec(path: Path) -> TableSpec:
     """A table from its TOML file; raises UsageError naming the key that is wrong, with a suggestion."""
     try:
         return TableSpec(**tomllib.loads(path.read_text(encoding="utf-8")))
