@@ -49,7 +49,7 @@ def demo(
     say("5 of 7  time")
     speed.speed("clip-hand3d", size=tiny, device="cpu", data=places.prepared("freihand", "test"), quick=True)
     say("6 of 7  score, and print table 1")
-    evaluate.evaluate(table="1", json=folder / "table1.json")
+    evaluate.evaluate(table="1", json=str(folder / "table1.json"))
     say("7 of 7  draw")
     print(picture("freihand", f"clip-hand3d-full.{tiny}-0", folder / "predictions.png"))
     print(SENTENCE)

@@ -85,6 +85,7 @@ def _one(
 
 def _home(protocol: str, json: str | None) -> None:
     from handbench import places
+    from handbench.console import warn
     from handbench.errors import MissingError
     from handbench.evaluation.catalog import score_home
     from handbench.evaluation.protocol import load
@@ -97,6 +98,9 @@ def _home(protocol: str, json: str | None) -> None:
             f"There are no predictions in {places.predictions_file(chosen.name, 'x').parent}.",
             f"`handbench predict METHOD --protocol {chosen.name}` makes them.",
         )
+    for record in records:
+        for warning in record["warnings"]:
+            warn(f"{record['row'].get('method', 'predictions')}: {warning}")
     if json != "-":
         print("\n\n".join(summary_text(record) for record in records))
     _write_json(json, records)

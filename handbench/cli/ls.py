@@ -19,7 +19,9 @@ def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) ->
     from handbench.store.records import dump_json
 
     def shipped(kind: str) -> dict[str, dict]:
-        return {path.stem: tomllib.loads(path.read_text()) for path in sorted(places.shipped("recipes", kind).glob("*"))}
+        return {
+            path.stem: tomllib.loads(path.read_text()) for path in sorted(places.shipped("recipes", kind).glob("*"))
+        }
 
     home = places.home()
     there = {
@@ -31,7 +33,9 @@ def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) ->
         "protocols": {name: protocol.get("title", "") for name, protocol in shipped("protocols").items()},
         "tables": {name: table.get("title", "") for name, table in shipped("tables").items()},
         "prepared": {path.name: _size(path) for path in sorted(home.glob("data/*.h5"))},
-        "trained": {str(path.parent.relative_to(home / "train")): "" for path in sorted(home.glob("train/*/*/*/best.pt"))},
+        "trained": {
+            str(path.parent.relative_to(home / "train")): "" for path in sorted(home.glob("train/*/*/*/best.pt"))
+        },
         "predictions": {
             str(path.relative_to(home / "predictions")): _size(path) for path in sorted(home.glob("predictions/*/*.h5"))
         },

@@ -12,9 +12,13 @@ def train(
     method: Annotated[str, typer.Argument(help="a recipe: see `handbench ls`")],
     variant: Annotated[str, typer.Option(help="a named ablation of the recipe")] = "full",
     size: Annotated[str, typer.Option(help="full (the paper's), small or tiny")] = "full",
-    data: Annotated[str | None, typer.Option(help="dataset or prepared file to train on (default: the recipe's)")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="dataset or prepared file to train on (default: the recipe's)")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of initial weights, order and augmentation")] = 0,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for example train.epochs=1")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, for example train.epochs=1")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="a recipe file of your own")] = None,
     init: Annotated[Path | None, typer.Option(help="start from the weights of this checkpoint")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
@@ -28,10 +32,10 @@ def train(
     from handbench import places
     from handbench.console import say
     from handbench.inference.device import choose_device
+    from handbench.recipe import load_recipe
     from handbench.store.hands_file import HandsFile
     from handbench.synth.source import present_hand
     from handbench.training.plan import Plan
-    from handbench.training.recipe import load_recipe
     from handbench.training.train import train as run
 
     chosen = load_recipe(method, variant, size, [*([f"data.train={data}"] if data else []), *(sets or [])], recipe)

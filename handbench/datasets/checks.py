@@ -69,15 +69,17 @@ def check_truth(hands: Hands) -> list[Finding]:
             "axes",
             fine,
             f"median depth {depth:.3f} m, {behind} of {len(annotated)} hands behind the camera",
-            "" if fine else f"{behind} of {len(annotated)} hands lie behind the camera: OpenGL axes (y up, z backward)?",
+            ""
+            if fine
+            else f"{behind} of {len(annotated)} hands lie behind the camera: OpenGL axes (y up, z backward)?",
         )
     )
 
     if hands.camera is not None and hands.image_size is not None and behind == 0:
         pixels = project(joints, np.asarray(hands.camera))
         size = np.asarray(hands.image_size, np.float64)[:, None]
-        near = ((pixels > -0.25 * size) & (pixels < 1.25 * size)).all(-1)[np.isfinite(joints).all(-1)]
-        share = float(near.mean())
+        near = np.all((pixels > -0.25 * size) & (pixels < 1.25 * size), axis=-1)
+        share = float(near.sum() / np.isfinite(joints).all(-1).sum())
         fine = share > 0.5
         findings.append(
             Finding(

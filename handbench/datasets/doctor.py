@@ -54,14 +54,17 @@ def _shape(hands: Hands) -> list[Finding]:
     parents, children = np.array(BONES).T
     bones = 1000 * np.nanmedian(np.linalg.norm(joints[:, children] - joints[:, parents], axis=-1), axis=0)
     lengths = "; ".join(
-        f"{finger} {' '.join(f'{length:.0f}' for length in bones[4 * f : 4 * f + 4])}" for f, finger in enumerate(FINGERS)
+        f"{finger} {' '.join(f'{length:.0f}' for length in bones[4 * f : 4 * f + 4])}"
+        for f, finger in enumerate(FINGERS)
     )
     findings = [Finding("bones", True, f"median lengths in mm, base to tip: {lengths}")]
     if hands.camera is not None and hands.image_size is not None:
         pixels = project(joints, np.asarray(hands.camera))
         outside = ((pixels < -0.5) | (pixels > hands.image_size[:, None] - 0.5)).any(-1) & np.isfinite(pixels).all(-1)
         findings.append(
-            Finding("outside", True, f"{outside.mean():.1%} of the joints, in {outside.any(1).mean():.1%} of the images")
+            Finding(
+                "outside", True, f"{outside.mean():.1%} of the joints, in {outside.any(1).mean():.1%} of the images"
+            )
         )
     if hands.vertices is None:
         findings.append(Finding("mesh", True, "no vertices"))

@@ -84,9 +84,7 @@ class FreihandSplit:
         if "mano" in self.lists and hand is None:
             say("No MANO file: poses and shapes are left out (`handbench prep mano MANO_RIGHT.pkl` brings them).")
 
-    def _choose(
-        self, file_ids: NDArray, n: int, unique: int, official: int, split: str, partial: bool
-    ) -> None:
+    def _choose(self, file_ids: NDArray, n: int, unique: int, official: int, split: str, partial: bool) -> None:
         """Which images are samples, and which annotation each has: `id % 32560` (freihand: README, `db_size`)."""
         rgb = self.source / self.folder / "rgb"
         if not partial:

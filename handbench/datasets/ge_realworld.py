@@ -101,7 +101,7 @@ class GeSplit:
         hands = Hands(
             id=self.ids[start:stop],
             joints=joints,
-            joints_valid=np.isfinite(joints).all(-1),
+            joints_valid=np.asarray(np.isfinite(joints).all(-1)),
             image_size=np.full((n, 2), CROP),
             camera=crop_camera(crop, frame_camera),
             box=joint_box(pixels),
@@ -121,9 +121,9 @@ def _matrix(path: Path, name: str, sample_shape: tuple[int, ...]) -> NDArray:
     except KeyError:
         raise InvalidError(f"{path} has no {name!r}.", "Fetch it again.") from None
     except Exception as error:  # scipy raises many kinds for a damaged file
-        raise InvalidError(f"{path} cannot be read as a MAT file: it is damaged or cut short.", "Fetch it again.") from (
-            error
-        )
+        raise InvalidError(
+            f"{path} cannot be read as a MAT file: it is damaged or cut short.", "Fetch it again."
+        ) from (error)
     if array.shape[1:] != sample_shape:
         raise InvalidError(f"{name!r} in {path} has shape {array.shape}, not (583, ...).", "Fetch it again.")
     return array

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
 from handbench.hands.record import Hands
+from handbench.store.json_arrays import flat_numbers, skeleton, structure
 
 NESTED = "It must be [joints, vertices]: for each sample 21 and V lists of three numbers, in the official order."
-NOT_STRUCTURE = bytes(set(range(256)) - set(b"[],"))
 
 
 def parse(data: bytes, ids: Sequence[str] | NDArray, what: str) -> Hands:
@@ -92,18 +92,13 @@ def _fast(lists: list[Any], data: bytes) -> list[NDArray | None] | None:
             arrays.append(None)
             expected.append(b"[]")
             continue
-        try:
-            flat = np.frombuffer(points.as_buffer(of_type="d"), np.float64)
-        except (TypeError, ValueError):
-            return None
+        flat = flat_numbers(points)
         k = len(points[0]) if _is_list(points[0]) else 0
-        if not k or flat.size != n * k * 3:
+        if not k or flat is None or flat.size != n * k * 3:
             return None
-        sample = b"[" + b",".join([b"[,,]"] * k) + b"]"
-        expected.append(b"[" + b",".join([sample] * n) + b"]")
+        expected.append(skeleton((n, k, 3)))
         arrays.append(flat.reshape(n, k, 3).copy())
-    # Only numbers are in there, so brackets and commas are all the structure there is.
-    if data.translate(None, NOT_STRUCTURE) != b"[" + b",".join(expected) + b"]":
+    if structure(data) != b"[" + b",".join(expected) + b"]":
         return None
     return arrays if arrays[0] is not None and arrays[0].shape[1] == 21 else None
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # what a table needs to know of a row, from the meta of its predictions
-ROW = ("method", "variant", "size", "seed", "weights", "recipe", "checkpoint")
+ROW = ("method", "variant", "size", "seed", "weights", "recipe", "checkpoint", "trained_on", "pretrained")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Result:
                        (an AUC also has range, mm, and steps; an F-score threshold, mm)
     official           the official script's keys and units; empty where the protocol follows none
     given              what the predictions took from the truth
-    warnings           in words
+    warnings           in words; `suspicions` are those among them that doubt unit, axes, order or side
     provenance         truth, predictions, versions, time
     row                method, variant, size, seed, weights
     clusters (N,) str  what was recorded together; None where every sample stands alone
@@ -47,6 +47,7 @@ class Result:
     curves: dict[str, NDArray] = field(default_factory=dict)
     clusters: NDArray | None = None
     per_bucket: dict[str, Any] = field(default_factory=dict)
+    suspicions: list[str] = field(default_factory=list)
 
     @property
     def n(self) -> int:
@@ -70,6 +71,7 @@ class Result:
             "reflected": int(np.sum(self.reflected)),
             "given": self.given,
             "warnings": self.warnings,
+            "suspicions": self.suspicions,
             "provenance": self.provenance,
             "row": self.row,
         }

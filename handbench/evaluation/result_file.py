@@ -21,7 +21,7 @@ from handbench.store.atomic import replacing
 
 FORMAT = "handbench-result-1"
 TABLES = ("samples", "joint_errors", "curves")
-KNOWN = ("protocol", "summary", "official", "given", "warnings", "provenance", "row", "per_bucket")
+KNOWN = ("protocol", "summary", "official", "given", "warnings", "suspicions", "provenance", "row", "per_bucket")
 
 
 def write_result(path: Path, result: Result) -> None:

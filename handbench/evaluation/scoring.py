@@ -91,7 +91,7 @@ def _evaluate(true: Source, predicted: Source, protocol: Protocol, strict: bool,
     clusters = np.concatenate(captures) if captures else None
     if clusters is not None and len(np.unique(clusters)) == len(ids):
         clusters = None
-    return _result(true, predicted, protocol, measurement, warnings + suspicions, clusters, seed)
+    return _result(true, predicted, protocol, measurement, warnings, suspicions, clusters, seed)
 
 
 def _blocks(true: Source, predicted: Source, n: int) -> Iterator[tuple[int, Hands, Hands]]:
@@ -111,6 +111,7 @@ def _result(
     protocol: Protocol,
     measurement: Measurement,
     warnings: list[str],
+    suspicions: list[str],
     clusters: NDArray | None,
     seed: int,
 ) -> Result:
@@ -142,7 +143,8 @@ def _result(
         summary=summary,
         official=official_scores(protocol, summary, measurement.mesh, measurement.same_topology),
         given=list(predicted.meta.get("given", ())),
-        warnings=warnings,
+        warnings=warnings + suspicions,
+        suspicions=suspicions,
         provenance={
             "handbench": __version__,
             "numpy": np.__version__,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handbench.datasets.freihand import SYNTHETIC_MARK
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, load
 from handbench.hands.record import Hands
@@ -49,7 +50,7 @@ def _freihand(folder: Path, protocol: Protocol) -> Hands:
             f"{VERTS} has {len(vertices):,} entries and {XYZ} {n:,}: they do not belong together.",
             f"Both are in {folder}.",
         )
-    mark = folder / "handbench-synthetic.json"
+    mark = folder / SYNTHETIC_MARK
     return Hands(
         id=np.array(official[:n]),
         side=np.full(n, "right"),

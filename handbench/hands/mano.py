@@ -71,9 +71,7 @@ class HandModel:
             h.update(np.round(np.asarray(getattr(self, name), np.float64) * 1e6).astype(np.int64).tobytes())
         return h.hexdigest()[:12]
 
-    def forward(
-        self, pose: NDArray, shape: NDArray, translation: NDArray | None = None
-    ) -> tuple[NDArray, NDArray]:
+    def forward(self, pose: NDArray, shape: NDArray, translation: NDArray | None = None) -> tuple[NDArray, NDArray]:
         """Pose (N, 48) axis-angle with the mean pose already added, shape (N, 10), translation (N, 3) m
         -> vertices (N, 778, 3) and the 16 joints (N, 16, 3) in MANO's order, m, float64.
         """

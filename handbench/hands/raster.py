@@ -36,9 +36,7 @@ class Raster:
         return sum(weights[:, k, None] * values[corners[:, k]] for k in range(3))
 
 
-def rasterise(
-    vertices: NDArray, faces: NDArray, camera: NDArray, size: tuple[int, int], cull: bool = False
-) -> Raster:
+def rasterise(vertices: NDArray, faces: NDArray, camera: NDArray, size: tuple[int, int], cull: bool = False) -> Raster:
     """The nearest surface at every pixel centre.
 
     vertices (V, 3) m in the camera frame (x right, y down, z forward), faces (F, 3), camera (3, 3) with last row
@@ -49,9 +47,7 @@ def rasterise(
     coordinates in the image, and those of the surface are b_i / z_i * z.
     """
     width, height = size
-    empty = Raster(
-        np.full((height, width), np.inf), np.full((height, width), BACKGROUND), np.zeros((height, width, 3))
-    )
+    empty = Raster(np.full((height, width), np.inf), np.full((height, width), BACKGROUND), np.zeros((height, width, 3)))
     projected = vertices @ camera.T
     z = projected[:, 2]
     usable = (z > NEAR)[faces].all(1)

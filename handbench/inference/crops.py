@@ -60,7 +60,9 @@ class Crops(Dataset[dict[str, Any]]):
         encoded = np.frombuffer(self.file.image(at), np.uint8)
         image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         if image is None:
-            raise InvalidError(f"The image of {hands.id[0]} in {self.file.path} cannot be decoded.", "Prepare it again.")
+            raise InvalidError(
+                f"The image of {hands.id[0]} in {self.file.path} cannot be decoded.", "Prepare it again."
+            )
         sample = {
             "image": np.ascontiguousarray(warp(image, affine, self.size)[:, :, ::-1].transpose(2, 0, 1)),
             "affine": affine.astype(np.float32),

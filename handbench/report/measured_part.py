@@ -32,7 +32,10 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
                 "script allows"
             )
         )
-    marks += [notes.mark(f"Warning: {text}") for text in record.get("warnings") or []]
+    if row.get("trained_on"):
+        before = f", pre-trained on {row['pretrained']}" if row.get("pretrained") else ""
+        marks.append(notes.mark(f"Trained on {row['trained_on']}{before}"))
+    marks += [notes.mark(f"Suspected: {text}") for text in record.get("suspicions") or []]
     cells = tuple(
         _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record) for column in spec.columns
     )
@@ -113,7 +116,8 @@ def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]
         if not row.get("method") or not _finite(speed.get(column.speed or "")):
             continue
         median = f", median {speed['p50_ms']:.2f} ms" if _finite(speed.get("p50_ms")) else ""
-        mark = notes.mark(f"Measured on {speed['device']}, one image at a time (tier T1){median}")
+        quick = "; a quick run, shorter than the protocol asks for" if speed.get("effort") == "quick" else ""
+        mark = notes.mark(f"Measured on {speed['device']}, one image at a time (tier T1){median}{quick}")
         value = float(speed[column.speed or ""])
         return Cell(f"{value:.{column.decimals}f}", value, marks=(mark,))
     return Cell()

@@ -14,12 +14,12 @@ from handbench.inference.crops import Crops
 from handbench.inference.device import choose_device
 from handbench.methods import find
 from handbench.methods.base import Method
+from handbench.recipe import load_recipe, validated
 from handbench.speed.clock import QUICK, STANDARD
 from handbench.speed.latency import time_method
 from handbench.store.hands_file import HandsFile, write_hands
 from handbench.store.records import dump_json, write_json
 from handbench.synth.source import SyntheticSplit, present_hand
-from handbench.training.recipe import load_recipe, validated
 
 POOL, QUICK_POOL = 256, 32
 
@@ -129,4 +129,6 @@ def _print(records: list[dict[str, Any]]) -> None:
             }
         )
     print(tabulate(rows, headers="keys", tablefmt="github"))
-    print(f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {records[0]['effort']}.")
+    print(
+        f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {records[0]['effort']}."
+    )

@@ -181,9 +181,7 @@ def join_files(path: Path, parts: Sequence[Path], meta: dict[str, Any]) -> None:
                 yield f.read(), [f.image(i) for i in range(len(f))] if f.has_images else None
 
     with h5py.File(path, "w") as file:
-        widths = {
-            name: max(f.dtypes[name].itemsize for f in files) for name in files[0].fields if name in TEXT_FIELDS
-        }
+        widths = {name: max(f.dtypes[name].itemsize for f in files) for name in files[0].fields if name in TEXT_FIELDS}
         _fill(file, blocks(), total, image_bytes, meta, widths)
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from handbench.errors import InvalidError, MissingError
 
+NOT_STRUCTURE = bytes(set(range(256)) - set(b"[],"))
+
 
 def read_array(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
     """A JSON list of N entries, each nested as `sample_shape` -> (N, *sample_shape) float64.
@@ -33,31 +35,35 @@ def read_array(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
         raise InvalidError(
             f"{path} is not valid JSON ({str(error).rstrip('.')}).", "It may be cut short: fetch it again."
         ) from None
-    if not isinstance(document, simdjson.Array):
-        raise InvalidError(f"{path} does not hold a list.", f"A list of {sample_shape} arrays is expected.")
-    return array_of(document, sample_shape, str(path))
-
-
-def array_of(document: simdjson.Array, sample_shape: tuple[int, ...], what: str) -> NDArray:
-    """A parsed list of N entries -> (N, *sample_shape) float64; `what` names it in the error."""
-    n = len(document)
-    try:
-        flat = np.frombuffer(document.as_buffer(of_type="d"), np.float64)
-    except (TypeError, ValueError):
-        flat = np.empty(0)
-    # a flat count that fits can still hide ragged entries: the first and last are looked at as they are
-    if n == 0 or flat.size != n * int(np.prod(sample_shape)) or not all(
-        _shape(document[i]) == sample_shape for i in (0, n - 1)
-    ):
-        for i in range(n):
-            shape = _shape(document[i])
-            if shape != sample_shape:
-                raise InvalidError(
-                    f"Entry {i} of {what} is {_words(shape)}, not {_words(sample_shape)} numbers.",
-                    "The file is damaged or of another dataset.",
-                )
-        raise InvalidError(f"{what} is an empty list.", "The file is damaged or of another dataset.")
+    n = len(document) if isinstance(document, simdjson.Array) else 0
+    if not n:
+        raise InvalidError(f"{path} does not hold a list with entries.", "Fetch it again.")
+    flat = flat_numbers(document)
+    if flat is None or structure(data) != skeleton((n, *sample_shape)):
+        i, shape = next((i, shape) for i in range(n) if (shape := _shape(document[i])) != sample_shape)
+        raise InvalidError(
+            f"Entry {i} of {path} is {_words(shape)}, not {_words(sample_shape)} numbers.",
+            "The file is damaged or of another dataset.",
+        )
     return flat.reshape(n, *sample_shape).copy()
+
+
+def flat_numbers(document: simdjson.Array) -> NDArray | None:
+    """Every number of a parsed list, nesting forgotten, float64; None where something in it is no number."""
+    try:
+        return np.frombuffer(document.as_buffer(of_type="d"), np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def structure(data: bytes) -> bytes:
+    """The brackets and commas of a JSON text that holds numbers only: all the structure there is."""
+    return data.translate(None, NOT_STRUCTURE)
+
+
+def skeleton(shape: tuple[int, ...]) -> bytes:
+    """The `structure` of nested lists of numbers of this shape."""
+    return b"[" + b",".join([skeleton(shape[1:])] * shape[0]) + b"]" if shape else b""
 
 
 def _shape(value: object) -> tuple[int, ...] | None:

@@ -42,7 +42,7 @@ class Parts:
     def __enter__(self) -> Parts:
         with saying_why(self.path):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "w")  # noqa: SIM115 - held until __exit__
+            self._lock = open(self.folder / "lock", "w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -42,9 +42,7 @@ class SyntheticHands:
                 "Count and seed are not negative, images at least 16 pixels wide.",
             )
         if self.fingertips not in FINGERTIPS:
-            raise UsageError(
-                f"Unknown fingertip set {self.fingertips!r}.", f"Known sets: {', '.join(FINGERTIPS)}."
-            )
+            raise UsageError(f"Unknown fingertip set {self.fingertips!r}.", f"Known sets: {', '.join(FINGERTIPS)}.")
         object.__setattr__(self, "hand", self.model or synthetic_hand("right"))
 
     def __len__(self) -> int:
@@ -64,9 +62,17 @@ class SyntheticHands:
         """The image (H, W, 3) uint8 RGB of sample i."""
         return paint(self.sample(i))
 
+    def images(self, start: int = 0, stop: int | None = None) -> NDArray:
+        """The images (N, H, W, 3) uint8 RGB of samples start..stop."""
+        shape = (-1, self.image_size, self.image_size, 3)
+        return np.array([self.image(i) for i in self._range(start, stop)], np.uint8).reshape(shape)
+
     def hands(self, start: int = 0, stop: int | None = None) -> Hands:
         """The annotations of samples start..stop as one block."""
-        return to_hands([self.sample(i) for i in range(start, self.n if stop is None else stop)], self.meta())
+        return to_hands([self.sample(i) for i in self._range(start, stop)], self.meta())
+
+    def _range(self, start: int, stop: int | None) -> range:
+        return range(start, self.n if stop is None else stop)
 
     def meta(self) -> dict[str, object]:
         return {

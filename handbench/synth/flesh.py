@@ -25,7 +25,7 @@ PALM = (
     ((94, -5.5, 23), (98, -4.5, 2.5), 7.0, 7.5),  # pads under the knuckles
     ((98, -4.5, 2.5), (92, -5.5, -17), 7.5, 7.0),
     ((92, -5.5, -17), (82, -8, -34), 7.0, 6.0),
-    ((12, -8, 14), (46, -13, 26), 11.0, 9.2),  # thenar pad
+    ((12, -8.5, 15), (46, -14, 27), 11.5, 9.8),  # thenar pad
     ((40, -8, 33), (70, -4, 27), 6.5, 5.5),  # web between thumb and index
 )  # fmt: skip
 # Webs between neighbouring fingers: how far along the two proximal phalanges, and radius, mm.

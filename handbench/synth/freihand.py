@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from handbench.datasets.freihand import SYNTHETIC_MARK
 from handbench.errors import InvalidError, UsageError
 from handbench.hands.camera import project
 from handbench.hands.joints import MIDDLE_MCP, MIDDLE_PIP
@@ -25,7 +26,6 @@ from handbench.synth.scene import Scene
 # The four versions of a training image: the studio's green cloth, then three other backgrounds; file id = i + n * k.
 VERSIONS = ("gs", "hom", "sample", "auto")
 KINDS = ("studio", "noise", "clutter", "checks")
-MARKER = "handbench-synthetic.json"
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 # Ten nanometres: ten times less text than the digits of a float64 that mean nothing.
 DECIMALS = 8
@@ -126,7 +126,7 @@ def _claim(out: Path, training: SyntheticHands, n_eval: int) -> None:
         "n": training.n,
         "n_eval": n_eval,
     }
-    path = out / MARKER
+    path = out / SYNTHETIC_MARK
     if path.exists():
         try:
             found = orjson.loads(path.read_bytes())

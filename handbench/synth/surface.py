@@ -21,15 +21,7 @@ PALM_STEP, FINGER_STEP = 0.45, 0.06
 def rest_surface() -> NDArray:
     """Vertices (778, 3) m of the average hand at rest."""
     bones = skeleton(np.zeros(10))
-    labels = topology()
-    points = layout(bones)[0]
-    # The thumb's first rings begin inside the palm: stretched like a soap film between its hole and its third ring
-    # they have no folds that settling could not undo.
-    film = (labels.part == "thumb") & (labels.along < 0.95)
-    neighbours = neighbour_average(labels.faces)
-    for _ in range(40):
-        points[film] = (neighbours @ points)[film]
-    points = _settle(points, bones, FIRST_ROUNDS)
+    points = _settle(layout(bones)[0], bones, FIRST_ROUNDS)
     points.flags.writeable = False
     return points
 
@@ -87,5 +79,3 @@ def _even(loop: NDArray) -> NDArray:
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
     at = np.arange(len(loop)) / len(loop) * length[-1]
     return np.stack([np.interp(at, length, closed[:, k]) for k in range(3)], 1)
-
-

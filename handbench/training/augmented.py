@@ -10,15 +10,17 @@ from torch.utils.data import default_collate
 
 from handbench.hands.record import Hands
 from handbench.inference.crops import Crops
+from handbench.recipe import Data
 from handbench.store.hands_file import HandsFile
-from handbench.training.recipe import Data
 
 
 class AugmentedCrops(Crops):
     """As `Crops`, with the truth of a `Batch` and `views` differently augmented views of each image."""
 
     def __init__(self, file: HandsFile, size: int, data: Data, index: NDArray, *, views: int, seed: int, box: bool):
-        super().__init__(file, size, data.margin, ("root", "root depth", "scale", "camera", *(("box",) if box else ())), index)
+        super().__init__(
+            file, size, data.margin, ("root", "root depth", "scale", "camera", *(("box",) if box else ())), index
+        )
         self.data = data
         self.views = views
         self.seed = seed
@@ -48,7 +50,7 @@ class AugmentedCrops(Crops):
 def truth(hands: Hands) -> dict[str, Any]:
     """The supervision of one sample: absent entries are 0 with their mask False."""
     joints = np.asarray(hands.joints[0], np.float32)  # type: ignore[index]
-    valid = np.isfinite(joints).all(-1)
+    valid = np.asarray(np.isfinite(joints).all(-1))
     if hands.joints_valid is not None:
         valid &= hands.joints_valid[0]
     has_mesh = hands.vertices is not None and bool(np.isfinite(hands.vertices[0]).all())

@@ -15,9 +15,9 @@ from handbench.datasets.holdout import validation_mask
 from handbench.errors import InvalidError
 from handbench.hands.mano import HandModel
 from handbench.inference.checkpoint import file_digest, read_checkpoint
+from handbench.recipe import Recipe
 from handbench.store.hands_file import HandsFile
 from handbench.store.records import made, write_json
-from handbench.training.recipe import Recipe
 
 # a mesh is numbered like MANO's; where a dataset names no fingertip set, FreiHAND's stands in
 DEFAULT_FINGERTIPS = "freihand"

@@ -14,10 +14,13 @@ from handbench.errors import InvalidError
 from handbench.inference.checkpoint import read_checkpoint, save_checkpoint
 from handbench.methods import find
 from handbench.methods.base import Method
+from handbench.recipe import validated
 from handbench.training.augmented import AugmentedCrops, collate_views
 from handbench.training.loop import Trainer
 from handbench.training.plan import Plan
-from handbench.training.recipe import Data, validated
+
+# one pass over the samples as they are
+STILL = {"rotation": 0.0, "scale": 0.0, "shift": 0.0, "colour": 0.0}
 
 
 def build_method(plan: Plan) -> Method:
@@ -58,7 +61,7 @@ def _truth_batches(plan: Plan, method: Method) -> Iterator[Any]:
     data = AugmentedCrops(
         plan.file,
         method.input_size,
-        Data(margin=plan.recipe.data.margin),
+        plan.recipe.data.model_copy(update=STILL),
         plan.train_index,
         views=1,
         seed=plan.seed,

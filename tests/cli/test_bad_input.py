@@ -61,7 +61,9 @@ def test_a_cut_jpeg_leaves_the_earlier_file(handbench, freihand_layout, prepared
     image = freihand_layout / "evaluation/rgb/00000001.jpg"
     image.write_bytes(image.read_bytes()[:500])
     # an image changed, the lists did not: the same plan, and the earlier file stays as it was
-    refused(handbench("prep", "freihand", freihand_layout, "--partial", "--split", "test"), 4, "00000001.jpg is cut short")
+    refused(
+        handbench("prep", "freihand", freihand_layout, "--partial", "--split", "test"), 4, "00000001.jpg is cut short"
+    )
     assert prepared.read_bytes() == before
 
 

@@ -48,7 +48,11 @@ def test_six_right_hand_fingertip_sets_and_a_left_one():
     assert len(FINGERTIPS) == 7
     assert FINGERTIPS["freihand"] == (744, 320, 443, 555, 672)
     assert FINGERTIPS["ho3d"] == (728, 353, 442, 576, 694)
-    differing = [i for i, pair in enumerate(zip(FINGERTIPS["manopth"], FINGERTIPS["manopth-left"], strict=True)) if pair[0] != pair[1]]
+    differing = [
+        i
+        for i, pair in enumerate(zip(FINGERTIPS["manopth"], FINGERTIPS["manopth-left"], strict=True))
+        if pair[0] != pair[1]
+    ]
     assert differing == [2]
 
 

@@ -95,7 +95,7 @@ def test_another_protocols_results_are_left_out():
 
 
 def test_a_measured_row_says_what_it_is():
-    given = record(given=["box", "root"]) | {"reflected": 3, "warnings": ["units look like cm"]}
+    given = record(given=["box", "root"]) | {"reflected": 3, "suspicions": ["units look like cm"]}
     built = table(given, record(size="tiny", weights=RANDOM), record(variant="wo_clip", seed=1))
     first, second, third = measured(built)
     assert (first.name, first.source) == ("clip-hand3d", "measured, n = 3,960")

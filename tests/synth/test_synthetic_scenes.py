@@ -101,6 +101,8 @@ def test_a_sample_depends_only_on_seed_split_and_its_number():
     again = SyntheticHands(500, seed=3, image_size=64)
     for i in (0, 7, 19):
         assert np.array_equal(whole.image(i), again.image(i))
+    assert np.array_equal(whole.images(5, 7)[1], again.image(6))
+    assert whole.images(5, 5).shape == (0, 64, 64, 3)
     one_by_one = [whole.hands(i, i + 1).vertices for i in (5, 6, 7)]
     assert np.array_equal(whole.hands(5, 8).vertices, np.concatenate(one_by_one))
     poses = {

@@ -21,9 +21,9 @@ from handbench.errors import InvalidError
 from handbench.hands.mano import MANO_ARRAYS, HandModel
 from handbench.inference.checkpoint import read_checkpoint
 from handbench.methods.base import Batch, Method, ModelConfig, Prediction
+from handbench.recipe import Data, Recipe, Train
 from handbench.training.loop import Trainer
 from handbench.training.plan import Plan
-from handbench.training.recipe import Data, Recipe, Train
 from tests.conftest import freihand_layout  # noqa: F401
 
 

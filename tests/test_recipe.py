@@ -6,7 +6,7 @@ import pytest
 
 from handbench.errors import UsageError
 from handbench.methods import find
-from handbench.training.recipe import load_recipe, recipe_names, validated
+from handbench.recipe import load_recipe, recipe_names, validated
 
 OWN = """
 method = "mean-pose"
@@ -46,7 +46,9 @@ def test_sections_within_sections_are_merged_not_replaced(own):
 
 
 def test_a_set_value_is_toml_or_a_bare_word(own):
-    recipe = load_recipe("own", sets=["data.train=synthetic", "data.margin=1.25", "train.precision='bf16-mixed'"], path=own)
+    recipe = load_recipe(
+        "own", sets=["data.train=synthetic", "data.margin=1.25", "train.precision='bf16-mixed'"], path=own
+    )
     assert (recipe.data.train, recipe.data.margin, recipe.train.precision) == ("synthetic", 1.25, "bf16-mixed")
 
 
