@@ -72,7 +72,7 @@ def _mano(sources: list[Path]) -> None:
 
 def _clip(sources: list[Path]) -> None:
     from handbench import places
-    from handbench.methods.clip_text import convert_archive
+    from handbench.methods.blocks.clip_archive import convert_archive
 
     if len(sources) != 1:
         raise UsageError("Give one CLIP file.", "handbench prep clip ViT-B-32.pt")

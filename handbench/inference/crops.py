@@ -78,7 +78,7 @@ class Crops(Dataset[dict[str, Any]]):
 
 
 def warp(image: NDArray, affine: NDArray, size: int) -> NDArray:
-    """The image (H,W,3) under the affine (2,3), `size` pixels square, without aliasing where it shrinks by 2 or more."""
+    """The image (H,W,3) under the affine (2,3), `size` pixels square; not aliased where it shrinks by 2 or more."""
     shrink = int(1 / max(float(np.linalg.norm(affine[:, 0])), 1e-6))
     if shrink >= 2:
         height, width = (max(1, side // shrink) for side in image.shape[:2])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # modules of this folder that are not methods but what methods share
-SHARED = ("base", "backbone", "clip_text", "lixel", "torchvision_shim", "transformer")
+SHARED = ("base", "blocks")
 
 
 def names() -> list[str]:

@@ -129,6 +129,5 @@ def _print(records: list[dict[str, Any]]) -> None:
             }
         )
     print(tabulate(rows, headers="keys", tablefmt="github"))
-    print(
-        f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {records[0]['effort']}."
-    )
+    effort = records[0]["effort"]
+    print(f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {effort}.")

@@ -35,10 +35,9 @@ def read_array(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
         raise InvalidError(
             f"{path} is not valid JSON ({str(error).rstrip('.')}).", "It may be cut short: fetch it again."
         ) from None
-    n = len(document) if isinstance(document, simdjson.Array) else 0
-    if not n:
+    if not isinstance(document, simdjson.Array) or not len(document):
         raise InvalidError(f"{path} does not hold a list with entries.", "Fetch it again.")
-    flat = flat_numbers(document)
+    n, flat = len(document), flat_numbers(document)
     if flat is None or structure(data) != skeleton((n, *sample_shape)):
         i, shape = next((i, shape) for i in range(n) if (shape := _shape(document[i])) != sample_shape)
         raise InvalidError(

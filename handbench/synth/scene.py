@@ -5,6 +5,7 @@ The geometry is drawn first and alone (`Scene`), so that annotations cost no pic
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -21,9 +22,11 @@ from handbench.synth.poses import sample_poses
 # FreiHAND's evaluation cameras have focal lengths of 284 to 763 px (median 493) for 224 px, the principal point at
 # 112; its hands stand about 0.4 to 0.9 m away.
 FOCAL, FOCAL_SPREAD, FOCAL_RANGE = 490.0, 90.0, (300.0, 760.0)
-DISTANCE = (0.35, 1.0)
-FILL = (0.52, 0.80)  # the longer side of the joints' box, as a share of the image
+DISTANCE = (0.38, 1.0)
+FILL = (0.45, 0.80)  # the longer side of the joints' box, as a share of the image
 OCCLUDER_CHANCE = 0.6
+LEAST_VISIBLE = 0.15
+ARM_TOWARDS = -0.7  # the forearm points at the camera by no more than this (-1: straight), or it would hide the hand
 
 # A joint lies inside the hand: it is hidden where something is nearer than its own flesh can be. m, FH21 order.
 FLESH = np.array([30, 24, 19, 16, 13, *(19, 15, 13, 11) * 3, 17, 13, 11, 10]) * 1e-3
@@ -107,7 +110,10 @@ def make_scene(
     """The scene that belongs to this seed, whatever was made before it."""
     rng = np.random.default_rng(seed)
     pose = sample_poses(1, rng, model.side)
-    pose[0, :3] = Rotation.random(rng=rng).as_rotvec()
+    turn = Rotation.random(rng=rng)
+    while turn.apply(_outward(model))[2] < ARM_TOWARDS:
+        turn = Rotation.random(rng=rng)
+    pose[0, :3] = turn.as_rotvec()
     shape = np.clip(rng.standard_normal((1, 10)), -2.5, 2.5)
     vertices, joints16 = model.forward(pose, shape)
     joints = model.joints21(vertices, joints16, fingertips)[0]
@@ -125,10 +131,14 @@ def make_scene(
 
     arm = _arm(model, vertices, joints, pose[0], rng)
     solids = _occluders(joints, rng) if occluders and rng.random() < OCCLUDER_CHANCE else ()
-    return Scene(
+    scene = Scene(
         name, model, joints, vertices, pose[0], shape[0], shift, camera, (image_size, image_size), arm, solids,
         (*seed, 1),
     )  # fmt: skip
+    # Where next to nothing of the hand is left there is nothing to estimate.
+    if solids and scene.visible_fraction < LEAST_VISIBLE:
+        scene = dataclasses.replace(scene, occluders=())
+    return scene
 
 
 def join(bodies: list[Body]) -> Body:
@@ -146,12 +156,16 @@ def wrist_loop(model: HandModel) -> NDArray:
     return boundary_loop(model.f)
 
 
+def _outward(model: HandModel) -> NDArray:
+    """Where the forearm goes at rest: the wrist opens towards +x, on the left hand towards -x."""
+    return np.array([1.0 if model.side == "right" else -1.0, 0.0, 0.0])
+
+
 def _arm(model: HandModel, vertices: NDArray, joints: NDArray, pose: NDArray, rng: np.random.Generator) -> Body:
     turn = axis_angle_to_matrix(pose[:3])
-    outward = 1.0 if model.side == "right" else -1.0  # the wrist opens towards +x, on the left hand towards -x
     # The wrist bends mostly up and down.
     bend = turn @ (np.array([0.06, 0.14, 0.38]) * rng.standard_normal(3))
-    return forearm(vertices[wrist_loop(model)], turn @ np.array([outward, 0.0, 0.0]), bend)
+    return forearm(vertices[wrist_loop(model)], turn @ _outward(model), bend)
 
 
 def _occluders(joints: NDArray, rng: np.random.Generator) -> tuple[Body, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -57,12 +58,12 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
 
 
 def _truth_batches(plan: Plan, method: Method) -> Iterator[Any]:
-    """One pass over the training samples, not augmented."""
+    """One pass over the training split, not augmented: held-out frames too, since nothing is chosen by them."""
     data = AugmentedCrops(
         plan.file,
         method.input_size,
         plan.recipe.data.model_copy(update=STILL),
-        plan.train_index,
+        np.sort(np.concatenate([plan.train_index, plan.validation_index])),
         views=1,
         seed=plan.seed,
         box="box" in method.given,

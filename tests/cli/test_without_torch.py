@@ -72,6 +72,15 @@ def test_a_command_that_needs_torch_says_how_to_get_it(tmp_path):
 
 
 def test_help_imports_nothing_heavy():
-    script = "import sys; from handbench.cli import main; sys.argv = ['handbench', '--help']\ntry: main()\nexcept SystemExit: pass\nprint([m for m in ('numpy', 'h5py', 'cv2', 'pandas', 'torch', 'scipy') if m in sys.modules])"
+    script = """
+import sys
+from handbench.cli import main
+sys.argv = ["handbench", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+print([name for name in ("numpy", "h5py", "cv2", "pandas", "torch", "scipy") if name in sys.modules])
+"""
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from handbench.errors import InvalidError, MissingError, UsageError
-from handbench.methods.backbone import ResNet, weights_file
+from handbench.methods.blocks.backbone import ResNet, weights_file
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from handbench.errors import MissingError
 from handbench.methods import find, names
+from handbench.methods.blocks.lixel import Lixels
 from handbench.methods.clip_hand3d import ClipHand3D, ClipHand3DConfig
 from handbench.methods.clip_hand3d.mesh import plan
 from handbench.methods.clip_hand3d.prompts import describe
 from handbench.methods.clip_hand3d.space import to_uvd
-from handbench.methods.lixel import Lixels
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "methods" / "clip-hand3d.toml"
 SIZE = 64
@@ -337,6 +337,14 @@ def test_the_text_loss_reads_the_heat_maps_and_not_the_mesh(hand, make_batch):
     run(method, batch)["clip"].backward()
     trained = {key.split(".")[0] for key, p in method.named_parameters() if p.grad is not None and p.grad.any()}
     assert trained == {"backbone", "lixel", "contrast"}
+
+
+def test_the_mesh_does_not_move_the_joints(hand, make_batch):
+    """Where joints are lifted and looked up, they are detached; the encoder still learns from the mesh."""
+    method = build(hand, hm="3d")
+    run(method, make_batch(4, SIZE))["vertices"].backward()
+    trained = {key.split(".")[0] for key, p in method.named_parameters() if p.grad is not None and p.grad.any()}
+    assert trained == {"backbone", "lifting", "mesh"}
 
 
 def test_the_loss_falls_on_a_handful_of_hands(hand, make_batch):

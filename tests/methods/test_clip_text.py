@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from handbench.errors import InvalidError, MissingError
-from handbench.methods.clip_text import EMBED, LIMIT, count_tokens, load_text, tokenize
+from handbench.methods.blocks.clip_text import EMBED, LIMIT, count_tokens, load_text, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +178,9 @@ import socket
 def refuse(*args, **kwargs):
     raise AssertionError("a connection was tried")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-from handbench.methods.clip_text import load_text
+from handbench.methods.blocks.clip_text import load_text
 assert load_text("random", 1, 64).pooled(["wrist"]).shape == (1, 512)
-from handbench.methods.backbone import ResNet
+from handbench.methods.blocks.backbone import ResNet
 ResNet("resnet18")
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

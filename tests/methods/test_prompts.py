@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 
 from handbench.hands.joints import JOINT_NAMES
+from handbench.methods.blocks.clip_text import LIMIT, count_tokens
 from handbench.methods.clip_hand3d.config import ClipConfig
 from handbench.methods.clip_hand3d.prompts import describe, prompt, sample_joints, template_of
-from handbench.methods.clip_text import LIMIT, count_tokens
 
 # the example of the paper's figure 2: index MCP, thumb fingertip, little PIP, middle DIP, ring fingertip
 FIVE = (5, 4, 18, 11, 16)

@@ -22,7 +22,7 @@ def run(folder: Path, package: str, code: str) -> subprocess.CompletedProcess:
     (folder / "torchvision" / "__init__.py").write_text(package)
     paths = [str(folder), str(Path(__file__).parents[2])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    script = "from handbench.methods.torchvision_shim import ensure_torchvision\nimport torch, sys\n" + code
+    script = "from handbench.methods.blocks.torchvision_shim import ensure_torchvision\nimport torch, sys\n" + code
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment)
 
 
@@ -62,7 +62,7 @@ def test_an_operator_that_nobody_knows_comes_through_too(tmp_path):
 
 def test_timm_and_open_clip_import_beside_the_installed_torch():
     code = """
-from handbench.methods.torchvision_shim import import_with_torchvision
+from handbench.methods.blocks.torchvision_shim import import_with_torchvision
 assert import_with_torchvision("timm").create_model("resnet18", pretrained=False)
 assert import_with_torchvision("open_clip").get_tokenizer("ViT-B-32-quickgelu")
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from handbench.methods.transformer import Block, Transformer
+from handbench.methods.blocks.transformer import Block, Transformer
 
 
 def test_one_block_is_attention_and_mlp_by_the_book():

@@ -87,9 +87,9 @@ def test_a_second_run_resumes_the_same_plan_and_not_another(tmp_path):
 
 def test_two_runs_into_one_file_are_refused(tmp_path):
     hands, _ = some_hands(2)
-    with Parts(tmp_path / "a.h5", hands.id, {}):
-        with pytest.raises(InvalidError, match="Another run"), Parts(tmp_path / "a.h5", hands.id, {}):
-            pass
+    first, second = (Parts(tmp_path / "a.h5", hands.id, {}) for _ in range(2))
+    with first, pytest.raises(InvalidError, match="Another run"), second:
+        pass
 
 
 def test_a_missing_file_is_missing_and_names_who_makes_it(tmp_path):

@@ -194,6 +194,13 @@ def test_every_fingertip_set_lands_on_the_fingertips(model, name):
         assert own[vertex]
 
 
+def test_freihands_fingertips_are_the_very_tips(model):
+    mirror = np.array([1.0 if model.side == "right" else -1.0, 1, 1])
+    for finger, vertex in zip(FINGERS, (744, 320, 443, 555, 672), strict=True):
+        tip = skeleton(np.zeros(10)).fingers[finger].points[3] * mirror
+        assert np.linalg.norm(model.v_template[vertex] - tip) < 0.001
+
+
 def test_no_two_fingertip_ids_are_the_same_place(model):
     ids = sorted({i for ids in FINGERTIPS.values() for i in ids})
     apart = np.linalg.norm(model.v_template[ids][:, None] - model.v_template[ids], axis=-1)

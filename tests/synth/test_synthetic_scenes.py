@@ -147,6 +147,7 @@ def test_hands_stand_as_freihands_do(scenes):
     assert 0.3 < (normal[:, 2] > 0).mean() < 0.7
     up = np.array([s.joints[9, 1] - s.joints[0, 1] for s in scenes])
     assert 0.3 < (up > 0).mean() < 0.7
+    assert min(s.visible_fraction for s in scenes) >= 0.15
     chance = np.mean([len(s.occluders) > 0 for s in scenes])
     assert abs(chance - OCCLUDER_CHANCE) < 0.15
 

@@ -17,8 +17,10 @@ from torch import Tensor
 from handbench.hands.hierarchy import build_hierarchy
 from handbench.hands.joints import MIDDLE_MCP, WRIST
 from handbench.hands.mano import HandModel
-from handbench.methods.backbone import ResNet
 from handbench.methods.base import Batch, Method, Prediction
+from handbench.methods.blocks.backbone import ResNet
+from handbench.methods.blocks.clip_text import FrozenText, load_text
+from handbench.methods.blocks.lixel import LixelHead, Lixels, positions
 from handbench.methods.clip_hand3d.config import ClipHand3DConfig
 from handbench.methods.clip_hand3d.contrast import Contrast
 from handbench.methods.clip_hand3d.heatmaps import Lifting
@@ -32,8 +34,6 @@ from handbench.methods.clip_hand3d.losses import (
 from handbench.methods.clip_hand3d.mesh import MeshRegressor
 from handbench.methods.clip_hand3d.prompts import describe, sample_joints, template_of
 from handbench.methods.clip_hand3d.space import to_uvd, to_xyz
-from handbench.methods.clip_text import FrozenText, load_text
-from handbench.methods.lixel import LixelHead, Lixels, positions
 
 JOINTS = 21
 

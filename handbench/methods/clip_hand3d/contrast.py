@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from handbench.methods.blocks.clip_text import EMBED, LIMIT, FrozenText
+from handbench.methods.blocks.lixel import Lixels
+from handbench.methods.blocks.transformer import Axis, Transformer
 from handbench.methods.clip_hand3d.config import ClipConfig
-from handbench.methods.clip_text import EMBED, LIMIT, FrozenText
-from handbench.methods.lixel import Lixels
-from handbench.methods.transformer import Axis, Transformer
 
 TEXT_HEADS = 16
 

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from handbench.methods.lixel import bin_centres
+from handbench.methods.blocks.lixel import bin_centres
 
 
 def lines(uvd: Tensor, size: int, sigma: float) -> tuple[Tensor, Tensor, Tensor]:

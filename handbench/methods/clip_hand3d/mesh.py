@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from handbench.methods.transformer import Axis, Transformer
+from handbench.methods.blocks.transformer import Axis, Transformer
 
 DIMS = (256, 128, 64, 32)
 # nodes of the four stages, and which of f0..f4 each of them looks at; the first stage of `paper` has the 21 joints

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from handbench import places
 from handbench.errors import InvalidError, MissingError, UsageError
-from handbench.methods.torchvision_shim import import_with_torchvision
+from handbench.methods.blocks.torchvision_shim import import_with_torchvision
 
 
 class Pyramid(NamedTuple):

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from handbench import places
 from handbench.errors import InvalidError
-from handbench.methods.backbone import read_state
-from handbench.methods.torchvision_shim import ensure_torchvision
+from handbench.methods.blocks.backbone import read_state
+from handbench.methods.blocks.torchvision_shim import ensure_torchvision
 
 LIMIT = 77  # tokens of a prompt, start and end included
 EMBED = 512  # ViT-B/32

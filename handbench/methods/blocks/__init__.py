@@ -1,0 +1,1 @@
+"""What methods share: backbones, transformers, heat-maps, CLIP's text tower."""
