@@ -1,0 +1,90 @@
+"""Real images in, real errors out: the set of Ge et al., frames 0-465 for training, 466-582 for testing."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from handbench.evaluation.compare import compare
+from handbench.evaluation.result_file import read_result
+from handbench.inference.checkpoint import build, read_checkpoint
+from handbench.inference.crops import Crops
+from handbench.inference.predict import predict_in_memory
+from handbench.metrics.align import procrustes
+from handbench.metrics.errors import mpjpe
+from handbench.store.hands_file import HandsFile
+from tests.cli.conftest import handbench  # noqa: F401
+
+pytestmark = pytest.mark.proof
+TINY = ("--size", "tiny", "--data", "ge-realworld", "--device", "cpu", "--set", "model.output_joints=lixel")
+
+
+@pytest.fixture
+def prepared(handbench, home, real_data):  # noqa: F811
+    assert handbench("prep", "ge-realworld", real_data / "ge_realworld").code == 0
+    return home
+
+
+def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, keep):  # noqa: F811
+    begun, cpu = time.perf_counter(), time.process_time()
+    settings = ("train.epochs=36", "train.pretrain_epochs=8", "train.lr_decay_every=12")
+    sets = [word for setting in settings for word in ("--set", setting)]
+    assert handbench("train", "mean-pose", "--data", "ge-realworld").code == 0
+    begun = time.perf_counter()
+    assert handbench("train", "clip-hand3d", *TINY, *sets).code == 0
+    minutes = (time.perf_counter() - begun) / 60
+    assert handbench("predict", "mean-pose", "--protocol", "ge-realworld").code == 0
+    assert handbench("predict", "clip-hand3d", "--size", "tiny", "--protocol", "ge-realworld").code == 0
+    ran = handbench("eval", "--protocol", "ge-realworld")
+    assert ran.code == 0
+    assert "given: root depth, scale, box, camera" in ran.out
+
+    results = prepared / "results/ge-realworld"
+    tiny, mean = (read_result(results / f"{row}.h5") for row in ("clip-hand3d-full.tiny-0", "mean-pose-full-0"))
+    assert mean.value("mpjpe", "root") == pytest.approx(52.57, abs=0.005)
+    assert mean.value("mpjpe", "procrustes") == pytest.approx(23.55, abs=0.005)
+    rows = {(row.metric, row.alignment): row for row in compare(tiny, mean, anyway=True).rows if row.metric == "mpjpe"}
+    keep(
+        "ge-realworld",
+        {
+            "what": "clip-hand3d tiny, trained from scratch, against mean-pose; 117 unseen frames; paired differences",
+            "settings": settings,
+            "training_minutes": minutes,
+            "cpu_minutes": (time.process_time() - cpu) / 60,
+            "threads": torch.get_num_threads(),
+            "rows": [
+                {
+                    "metric": f"{metric}/{alignment}",
+                    "clip-hand3d": row.a,
+                    "mean-pose": row.b,
+                    "difference": row.difference,
+                    "low": row.low,
+                    "high": row.high,
+                }
+                for (metric, alignment), row in rows.items()
+            ],
+            "given": tiny.given,
+        },
+    )
+    for alignment in ("root", "procrustes"):
+        assert rows["mpjpe", alignment].high < 0, rows["mpjpe", alignment]
+
+
+def test_it_overfits_32_images(handbench, prepared, keep):  # noqa: F811
+    still = [
+        "data.limit=32", "data.rotation=0", "data.scale=0", "data.shift=0", "data.colour=0", "train.validate_every=1000",
+        "train.epochs=160", "train.pretrain_epochs=60", "train.lr_decay_every=60", "model.clip.enabled=false",
+    ]  # fmt: skip
+    assert handbench("train", "clip-hand3d", *TINY, *[w for s in still for w in ("--set", s)]).code == 0
+    # the last epoch, not the best on validation frames: what is asked is whether it can fit
+    method = build(read_checkpoint(prepared / "train/clip-hand3d/full.tiny/0/last.pt"))
+    with HandsFile(prepared / "data/ge-realworld-train.h5") as file:
+        crops = Crops(file, method.input_size, 1.3, method.given, np.arange(32))
+        predicted = predict_in_memory(method, crops, torch.device("cpu"), 16, 0)
+        truth = file.read(0, 32)
+    error = 1000 * float(mpjpe(truth.joints, procrustes(truth.joints, predicted.joints)).mean())
+    keep("overfit-32", {"what": "32 real training images, mpjpe/procrustes in mm", "value": error, "settings": still})
+    assert error < 5
