@@ -14,7 +14,9 @@ def compare(
     json: Annotated[str | None, typer.Option(metavar="FILE", help="write the record there too; - is stdout")] = None,
     seed: Annotated[int, typer.Option(help="of the resampling")] = 0,
 ) -> None:
-    """Is A better than B? Paired differences with 95 % intervals; refuses results that are not comparable.
+    """Say whether A is better than B.
+
+    Paired differences with 95 % intervals; results that are not comparable are refused, with what differs.
 
     Example: handbench compare runs/results/freihand/a.h5 runs/results/freihand/b.h5
     """

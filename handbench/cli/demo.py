@@ -18,7 +18,9 @@ def demo(
     n: Annotated[int, typer.Option("--n", min=8, help="synthetic training frames; each has four images")] = 240,
     epochs: Annotated[int, typer.Option(min=1, help="of training")] = 8,
 ) -> None:
-    """The whole chain on a synthetic hand: synthesise, prepare, train, predict, score, print table 1, time, draw.
+    """Run the whole chain on a synthetic hand.
+
+    Synthesise, prepare, train, predict, time, score, print table 1, draw.
 
     Example: handbench demo
     """

@@ -15,9 +15,9 @@ def doctor(
     out: Annotated[Path | None, typer.Option(help="folder of the pictures (default HANDBENCH_HOME/doctor)")] = None,
     images: Annotated[int, typer.Option(min=1, help="how many to draw")] = 24,
 ) -> None:
-    """Look at a dataset as it lies on the disk: counts, units, axes, joint order; and draw a sheet of overlays.
+    """Look at a dataset as it lies on the disk.
 
-    Exit code 5 where something is odd.
+    Counts, units, axes, joint order; and a sheet of overlays, drawn as PNG. Exit code 5 where something is odd.
 
     Example: handbench doctor freihand ~/datasets/FreiHAND_pub_v2
     """

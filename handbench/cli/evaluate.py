@@ -21,7 +21,7 @@ def evaluate(
     scores_txt: Annotated[Path | None, typer.Option(help="write the official script's scores.txt")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="stop on a suspected unit, axes, order or side")] = False,
 ) -> None:
-    """Score predictions exactly as the official scripts do; print a result, or a comparison table.
+    """Score predictions as the official scripts do; print tables.
 
     Example: handbench eval --table 1
 

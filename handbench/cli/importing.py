@@ -22,7 +22,9 @@ def import_predictions(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="the file to write")] = None,
 ) -> None:
-    """Bring somebody's predictions in, beside those of `handbench predict`. Nothing is converted unless told.
+    """Bring somebody's predictions in.
+
+    They stand beside those of `handbench predict`. Nothing is converted unless told.
 
     Example: handbench import pred.zip --name hamer --protocol freihand --given box
     """
@@ -35,7 +37,7 @@ def import_predictions(
     true = truth or places.prepared(chosen.dataset or chosen.name, chosen.split or "test")
     target = out or places.predictions_file(chosen.name, name)
     count, suspicions = take_in(
-        file, target, chosen, true, name=name, order=order, axes=axes, unit=unit, given=tuple(given or ())
+        file, target, chosen, true, name=name, order=order, axes=axes, unit=unit, given=tuple(given) if given else None
     )
     for suspicion in suspicions:
         warn(suspicion)

@@ -8,7 +8,7 @@ import typer
 
 
 def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
-    """List what there is: datasets, methods, protocols, tables; and what is in HANDBENCH_HOME.
+    """List what there is, and what is in HANDBENCH_HOME.
 
     Example: handbench ls
     """

@@ -21,7 +21,9 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="images at once")] = 32,
     workers: Annotated[int, typer.Option(min=0, help="loader processes")] = 0,
 ) -> None:
-    """Run a trained method over a test set; goes on from an interrupted run.
+    """Run a trained method over a test set.
+
+    Goes on from an interrupted run.
 
     Example: handbench predict clip-hand3d --size tiny --protocol freihand
     """

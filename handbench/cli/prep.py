@@ -21,9 +21,10 @@ def prep(
     limit: Annotated[int | None, typer.Option(min=1, help="synthetic: how many training samples")] = None,
     seed: Annotated[int, typer.Option(help="synthetic: which samples")] = 0,
 ) -> None:
-    """Turn official files into one HDF5 a split, or model files into ones that are safe to read.
+    """Turn official files into one HDF5 a split.
 
-    Resumes where an earlier run was stopped.
+    Model files (MANO's pickles, CLIP's archive) are turned into ones that are safe to read. Resumes where an earlier
+    run was stopped.
 
     Example: handbench prep freihand ~/datasets/FreiHAND_pub_v2
 

@@ -19,9 +19,9 @@ def speed(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: torch's)")] = None,
     json: Annotated[str | None, typer.Option(metavar="FILE", help="write the records there too; - is stdout")] = None,
 ) -> None:
-    """Time inference under one protocol (T1, batch 1): percentiles, parameters, MACs. JSON with every raw sample.
+    """Time inference under one protocol.
 
-    A method that is not trained is timed with random weights: time does not depend on them.
+    Tier T1 at batch 1: percentiles, parameters, MACs; JSON with every raw sample. A method that is not trained is timed with random weights: time does not depend on them.
 
     Example: handbench speed clip-hand3d --device cuda
     """

@@ -17,7 +17,9 @@ def synth(
     n_eval: Annotated[int | None, typer.Option(min=1, help="evaluation samples (default: half of N)")] = None,
     seed: Annotated[int, typer.Option(help="which samples")] = 0,
 ) -> None:
-    """Write a dataset's official layout from the synthetic hand: file names, JSON and all.
+    """Write an official layout from the synthetic hand.
+
+    File names, JSON and images as FreiHAND ships them, and a file that says that it is not FreiHAND.
 
     Example: handbench synth freihand --out data/freihand --n 64
     """

@@ -25,7 +25,10 @@ def train(
     out: Annotated[Path | None, typer.Option(help="the run's folder")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="delete an earlier run in the folder")] = False,
 ) -> None:
-    """Train a method from its recipe; goes on from an interrupted run. Ctrl-C saves.
+    """Train a method from its recipe.
+
+    Goes on from an interrupted run; Ctrl-C saves. Validation frames come from the training split, never from the test
+    set.
 
     Example: handbench train clip-hand3d --size tiny --set train.epochs=20
     """

@@ -83,13 +83,13 @@ def differences(a: Result, b: Result) -> list[str]:
         if sources[0] != sources[1]:
             said.append(f"truth: {sources[0]} against {sources[1]}")
         said = said or [f"protocol: {a.protocol['id']} against {b.protocol['id']}"]
-    if set(a.given) != set(b.given):
+    if _listed(a.given) != _listed(b.given):
         said.append(f"given: {_listed(a.given)} against {_listed(b.given)}")
     return said
 
 
-def _listed(given: list[str]) -> str:
-    return " and ".join(sorted(given)) or "nothing"
+def _listed(given: list[str] | None) -> str:
+    return "not stated" if given is None else " and ".join(sorted(given)) or "nothing"
 
 
 def _compared(row: dict[str, Any], a: NDArray, b: NDArray, clusters: NDArray | None, seed: int) -> Compared:

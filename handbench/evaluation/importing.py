@@ -64,7 +64,7 @@ def _from_json(path: Path, samples: Protocol | str | Sequence[str] | NDArray) ->
     else:
         data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()[:12]
-    meta = {"method": path.stem, "given": [], "made": made() | {"read_from": path.name, "sha256": digest}}
+    meta = {"method": path.stem, "made": made() | {"read_from": path.name, "sha256": digest}}
     return parse(data, _ids(samples), name).replace(meta=meta)
 
 

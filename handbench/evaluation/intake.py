@@ -26,13 +26,13 @@ def take_in(
     order: str,
     axes: str,
     unit: str,
-    given: tuple[str, ...],
+    given: tuple[str, ...] | None,
 ) -> tuple[int, list[str]]:
     """Write `file` as predictions to `target`; returns their number, and what looks odd about them, in words.
 
     Raises InvalidError, the sample named, for a wrong count, other ids, another shape, NaN or infinity.
     """
-    unknown = [word for word in given if word not in get_args(Given)]
+    unknown = [word for word in given or () if word not in get_args(Given)]
     if unknown:
         raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
     with opened(truth, "true hands", f"`handbench prep {protocol.dataset or protocol.name}` makes them.") as true:
@@ -40,7 +40,7 @@ def take_in(
             "method": name,
             "variant": "imported",
             "size": "full",
-            "given": list(given),
+            "given": None if given is None else list(given),
             "dataset": true.meta.get("dataset"),
             "split": true.meta.get("split"),
             "truth_digest": true.digest(),

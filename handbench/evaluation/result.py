@@ -26,7 +26,7 @@ class Result:
     summary            one dict a figure: metric, alignment, unit, value, low, high, n, interval
                        (an AUC also has range, mm, and steps; an F-score threshold, mm)
     official           the official script's keys and units; empty where the protocol follows none
-    given              what the predictions took from the truth
+    given              what the predictions took from the truth; None where nobody said
     warnings           in words; `suspicions` are those among them that doubt unit, axes, order or side
     provenance         truth, predictions, versions, time
     row                method, variant, size, seed, weights
@@ -40,7 +40,7 @@ class Result:
     reflected: NDArray
     summary: list[dict[str, Any]]
     official: dict[str, float]
-    given: list[str]
+    given: list[str] | None
     warnings: list[str]
     provenance: dict[str, Any]
     row: dict[str, Any]

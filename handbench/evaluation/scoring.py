@@ -142,7 +142,7 @@ def _result(
         reflected=reflected,
         summary=summary,
         official=official_scores(protocol, summary, measurement.mesh, measurement.same_topology),
-        given=list(predicted.meta.get("given", ())),
+        given=predicted.meta.get("given"),
         warnings=warnings + suspicions,
         suspicions=suspicions,
         provenance={
@@ -207,7 +207,7 @@ def _what_is_compared(true: Source, predicted: Source, protocol: Protocol) -> li
     source = true.meta.get("source", OFFICIAL_FILES)
     if source != OFFICIAL_FILES and protocol.dataset is not None:
         said.append(f"The truth is of {source}, not of {protocol.dataset}: not comparable with any published figure.")
-    beyond = [name for name in predicted.meta.get("given", ()) if name not in protocol.given]
+    beyond = [name for name in predicted.meta.get("given") or () if name not in protocol.given]
     if beyond:
         said.append(
             f"The predictions were given {', '.join(beyond)} of the truth, which the protocol does not give: figures "

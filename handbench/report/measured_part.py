@@ -23,7 +23,9 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     marks = []
     if untrained(row):
         marks.append(notes.mark(SAYS_NOTHING))
-    if record.get("given"):
+    if record.get("given") is None:
+        marks.append(notes.mark("What it was given of the truth is not stated"))
+    elif record["given"]:
         marks.append(notes.mark(f"Given from the truth or the official files: {', '.join(record['given'])}"))
     if record.get("reflected"):
         marks.append(

@@ -30,7 +30,8 @@ def summary_text(record: dict[str, Any]) -> str:
     if record["official"]:
         lines += ["", "the official script's figures"]
         lines += [f"  {key}: {value:.6f}" for key, value in record["official"].items()]
-    notes = [f"given: {', '.join(record['given']) or 'nothing beyond the image'}"]
+    given = "not stated" if record["given"] is None else ", ".join(record["given"]) or "nothing beyond the image"
+    notes = [f"given: {given}"]
     if record["reflected"]:
         notes.append(f"mirrored by the official alignment: {record['reflected']:,} samples")
     return "\n".join([*lines, "", *notes])
