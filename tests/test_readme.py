@@ -57,7 +57,7 @@ def test_the_chain_on_the_synthetic_hand(tmp_path):
 
 @pytest.mark.parametrize("line", NEED_DATA)
 def test_a_command_that_needs_what_is_not_here_is_understood_and_says_what(line, tmp_path):
-    """Where this machine has the GPU, or lacks it, the command ends well or says what is missing: never a usage error."""
+    """It ends well, or says what is missing: never a usage error."""
     if "speed" in line:
         line += " --quick"
         import torch

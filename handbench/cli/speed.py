@@ -21,7 +21,8 @@ def speed(
 ) -> None:
     """Time inference under one protocol.
 
-    Tier T1 at batch 1: percentiles, parameters, MACs; JSON with every raw sample. A method that is not trained is timed with random weights: time does not depend on them.
+    Tier T1 at batch 1: percentiles, parameters, MACs; JSON with every raw sample. A method that is not trained is timed
+    with random weights: time does not depend on them.
 
     Example: handbench speed clip-hand3d --device cuda
     """

@@ -17,9 +17,7 @@ def keep():
     """`keep("name", {...})` writes results/proof/name.json."""
 
     def write(name: str, record: dict) -> None:
-        who = made()
-        write_json(
-            KEPT / f"{name}.json", {**record, "made": {key: who[key] for key in ("handbench", "python", "time")}}
-        )
+        who = {key: value for key, value in made().items() if key != "command"}
+        write_json(KEPT / f"{name}.json", {**record, "made": who})
 
     return write
