@@ -21,7 +21,7 @@ _PUBLIC = {
     "evaluate": ("handbench.evaluation.scoring", "evaluate"),
     "compare": ("handbench.evaluation.compare", "compare"),
 }
-__all__ = ["Hands", "compare", "evaluate", "load"]  # noqa: F822 - found by __getattr__
+__all__ = ["Hands", "compare", "evaluate", "load"]
 
 
 def __getattr__(name: str) -> Any:

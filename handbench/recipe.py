@@ -10,20 +10,19 @@ The order is: recipe, then size, then variant, then `--set`. An unknown key is a
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from handbench.errors import UsageError
 from handbench.places import shipped
+from handbench.sections import did_you_mean, read_toml, require_known, validated
 
-S = TypeVar("S", bound=BaseModel)
 SECTIONS = ("model", "data", "train")
 
 
@@ -48,7 +47,7 @@ class Data(Section):
 class Train(Section):
     """Optimisation. Learning rate: times `lr_decay` every `lr_decay_every` epochs."""
 
-    epochs: int = Field(1, ge=0)
+    epochs: int = Field(1, gt=0)
     pretrain_epochs: int = Field(0, ge=0)
     batch: int = Field(32, gt=0)
     lr: float = Field(1e-3, gt=0)
@@ -56,7 +55,7 @@ class Train(Section):
     lr_decay_every: int = Field(50, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     clip_grad: float = Field(0.0, ge=0, description="largest gradient norm; 0: not clipped")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     workers: int = Field(2, ge=0)
     validate_every: int = Field(1, gt=0, description="epochs")
 
@@ -68,10 +67,13 @@ class Recipe(Section):
     model: dict[str, Any]
     data: Data
     train: Train
+    # what `--set` changed: such a run is not the recipe's
+    changed: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Twelve hex digits of everything that is set."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:12]
+        settings = self.model_dump(exclude={"changed"})
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def label(self) -> str:
@@ -91,18 +93,18 @@ def load_recipe(
     Raises UsageError for an unknown recipe, variant, size or key, with a suggestion.
     """
     if path is None:
-        _known(name, recipe_names(), "recipe")
+        require_known(name, recipe_names(), "recipe")
         path = shipped("recipes", "methods", f"{name}.toml")
-    try:
-        raw = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}.") from None
+    raw = read_toml(path)
     _only_known(raw, ("method", *SECTIONS, "sizes", "variants"), "")
+    for key in (*SECTIONS, "sizes", "variants"):
+        _require_table(raw.get(key, {}), key)
     sizes, variants = raw.get("sizes", {}), raw.get("variants", {})
     merged = {section: dict(raw.get(section, {})) for section in SECTIONS}
     for kind, chosen, overlays in (("size", size, sizes), ("variant", variant, variants)):
         if chosen != "full" or "full" in overlays:
-            _known(chosen, ["full", *overlays], kind)
+            require_known(chosen, ["full", *overlays], kind)
+            _require_table(overlays[chosen], f"{kind}s.{chosen}")
             _only_known(overlays[chosen], SECTIONS, f"{kind}s.{chosen}.")
             for section in SECTIONS:
                 merged[section] = _overlay(merged[section], overlays[chosen].get(section, {}))
@@ -113,8 +115,9 @@ def load_recipe(
         variant=variant,
         size=size,
         model=merged["model"],
-        data=validated(Data, merged["data"], "data"),
-        train=validated(Train, merged["train"], "train"),
+        data=validated(Data, merged["data"], "The recipe", "data"),
+        train=validated(Train, merged["train"], "The recipe", "train"),
+        changed=tuple(text for text in sets if not text.startswith("data.train=")),
     )
 
 
@@ -133,7 +136,7 @@ def _apply_set(merged: dict[str, dict[str, Any]], text: str) -> None:
     section, *keys = path.strip().split(".")
     if not equals or not keys:
         raise UsageError(f"--set {text} is not understood.", "Write it as --set train.epochs=1.")
-    _known(section, SECTIONS, "section")
+    require_known(section, SECTIONS, "section")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -144,39 +147,13 @@ def _apply_set(merged: dict[str, dict[str, Any]], text: str) -> None:
     merged[section] = _overlay(merged[section], change)
 
 
-def validated(model: type[S], values: dict[str, Any], where: str) -> S:
-    """`values` as a pydantic section; raises UsageError in one sentence, with a suggestion for an unknown key."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(str(first["loc"][-1]), _keys_at(model, first["loc"][:-1]), 1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Keys: {', '.join(_keys_at(model, first['loc'][:-1]))}."
-            raise UsageError(f"The recipe has an unknown key {where}.{key}.", hint) from None
-        raise UsageError(f"The recipe's {where}.{key} is {first.get('input')!r}: {first['msg']}.") from None
-
-
-def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    for part in path:
-        inner = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        model = inner
-    return list(model.model_fields)
+def _require_table(value: Any, name: str) -> None:
+    if not isinstance(value, dict):
+        raise UsageError(f"The recipe's {name} is {value!r}, not a section.", f"Write it as [{name}].")
 
 
 def _only_known(section: dict[str, Any], known: Iterable[str], where: str) -> None:
     for key in section:
         if key not in known:
-            close = difflib.get_close_matches(key, list(known), 1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Keys: {', '.join(known)}."
-            raise UsageError(f"The recipe has an unknown key {where}{key}.", hint)
-
-
-def _known(name: str, known: Sequence[str], kind: str) -> None:
-    if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"There is: {', '.join(known)}."
-        raise UsageError(f"There is no {kind} {name!r}.", hint)
+            suggestion = did_you_mean(key, known) or "."
+            raise UsageError(f"The recipe has an unknown key {where}{key}{suggestion}", f"Keys: {', '.join(known)}.")

@@ -81,5 +81,5 @@ def test_the_other_commands_are_there(line):
     assert words[:2] == ["pip", "install"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     name, _, extra = words[2].rstrip("]").partition("[")
-    assert name == project["name"]
+    assert name == "."
     assert not extra or extra in project["optional-dependencies"]

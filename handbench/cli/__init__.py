@@ -5,14 +5,19 @@ Heavy imports stand inside the commands, so that `handbench --help` answers at o
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from handbench import __version__
 from handbench.cli import compare, demo, doctor, evaluate, importing, ls, predict, prep, speed, synth, train
-from handbench.errors import EXIT_BUG, EXIT_INTERRUPTED, HandbenchError
+from handbench.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MISSING, HandbenchError
+
+# what the extra `methods` brings
+OF_METHODS = ("torch", "torchvision", "timm", "open_clip", "lightning_fabric", "smplx", "tensorboard", "safetensors")
 
 app = typer.Typer(
     name="handbench",
@@ -58,29 +63,40 @@ def main() -> None:
     """Run the command line; a known error is one sentence and a hint, with its own exit code."""
     debug = "--debug" in sys.argv
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
     except HandbenchError as error:
         if debug:
             raise
         _complain("error", error.message, error.hint)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted", "stopped; what was finished is kept", "")
-        sys.exit(EXIT_INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
+        _interrupted()
     except ModuleNotFoundError as error:
-        if debug or error.name not in ("torch", "timm", "open_clip", "lightning_fabric", "smplx", "tensorboard"):
+        if debug or (error.name or "").partition(".")[0] not in OF_METHODS:
             raise
         _complain("error", f"This command needs {error.name}.", "pip install 'handbench[methods]'")
-        sys.exit(3)
+        sys.exit(EXIT_MISSING)
     except BrokenPipeError:
         # the reader of our stdout (head, less) has left
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
         if debug:
             raise
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            # typer's own usage errors
+            error.show()
+            sys.exit(error.exit_code)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _complain("error", "The disk is full.", "Make room and run again: what is done is kept.")
+            sys.exit(EXIT_MISSING)
         _complain("bug", f"{type(error).__name__}: {error}", "This is a fault of handbench: --debug shows where.")
         sys.exit(EXIT_BUG)
+
+
+def _interrupted() -> NoReturn:
+    _complain("interrupted", "stopped; what was finished is kept", "")
+    sys.exit(EXIT_INTERRUPTED)
 
 
 def _complain(kind: str, message: str, hint: str) -> None:

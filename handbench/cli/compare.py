@@ -12,6 +12,7 @@ def compare(
     a: Annotated[Path, typer.Argument(help="a result file of `handbench eval` (HANDBENCH_HOME/results)")],
     b: Annotated[Path, typer.Argument(help="another, of the same protocol")],
     json: Annotated[str | None, typer.Option(metavar="FILE", help="write the record there too; - is stdout")] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="compare unlike rows, and say what is unlike")] = False,
     seed: Annotated[int, typer.Option(help="of the resampling")] = 0,
 ) -> None:
     """Say whether A is better than B.
@@ -25,7 +26,7 @@ def compare(
     from handbench.report.summary import comparison_text
     from handbench.store.records import dump_json, write_json
 
-    found = run(read_result(a), read_result(b), seed=seed)
+    found = run(read_result(a), read_result(b), seed=seed, anyway=anyway)
     if json != "-":
         print(comparison_text(found.to_record(), a.stem, b.stem))
     else:

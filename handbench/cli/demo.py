@@ -14,7 +14,7 @@ SENTENCE = (
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option(help="its folder (default HANDBENCH_HOME/demo)")] = None,
+    out: Annotated[Path | None, typer.Option(help="its folder (default HANDBENCH_HOME/demo/NxEPOCHS)")] = None,
     n: Annotated[int, typer.Option("--n", min=8, help="synthetic training frames; each has four images")] = 240,
     epochs: Annotated[int, typer.Option(min=1, help="of training")] = 8,
 ) -> None:
@@ -26,12 +26,15 @@ def demo(
     """
     import os
 
+    # before anything is made: the base install has no torch
+    import torch  # noqa: F401
+
     from handbench import places
     from handbench.cli import evaluate, predict, prep, speed, synth, train
     from handbench.console import say
     from handbench.report.predictions_picture import picture
 
-    folder = out or places.home() / "demo"
+    folder = out or places.home() / "demo" / f"{n}x{epochs}"
     os.environ["HANDBENCH_HOME"] = str(folder / "runs")
     os.environ["HANDBENCH_DATA"] = str(folder / "data")
     official = places.data_home() / "freihand"

@@ -28,12 +28,17 @@ def evaluate(
     Example: handbench eval --protocol freihand --truth FreiHAND_pub_v2_eval --pred pred.json --json result.json
     """
     if table is not None:
-        if truth or pred or scores_txt:
-            raise UsageError("--table prints what is in HANDBENCH_HOME; it takes no --truth, --pred, --scores-txt.")
+        if truth or pred or scores_txt or strict or protocol:
+            raise UsageError(
+                "--table takes no --protocol, --truth, --pred, --strict, --scores-txt.",
+                "It prints what is in HANDBENCH_HOME; score a file of your own with --pred.",
+            )
         _table(table, json, latex, standalone)
+    elif latex or standalone:
+        raise UsageError("--latex is for tables.", "handbench eval --table 1 --latex")
     elif pred is not None:
         _one(protocol or "freihand", truth, pred, json, scores_txt, strict)
-    elif protocol is not None and truth is None:
+    elif protocol is not None and not (truth or scores_txt or strict):
         _home(protocol, json)
     else:
         raise UsageError("Nothing to score.", "Give --pred FILE, or --table 1 for everything in HANDBENCH_HOME.")

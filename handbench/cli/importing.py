@@ -18,7 +18,7 @@ def import_predictions(
     unit: Annotated[str, typer.Option(help="m, dm, cm or mm")] = "m",
     given: Annotated[
         list[str] | None,
-        typer.Option(help="what the method took from the truth: root, 'root depth', scale, box, side, camera"),
+        typer.Option(help="what it took from the truth: root, 'root depth', scale, box, side, camera; or nothing"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="the file to write")] = None,
 ) -> None:
@@ -30,14 +30,14 @@ def import_predictions(
     """
     from handbench import places
     from handbench.console import say, warn
-    from handbench.evaluation.intake import take_in
+    from handbench.evaluation.intake import stated, take_in
     from handbench.evaluation.protocol import load
 
     chosen = load(protocol)
     true = truth or places.prepared(chosen.dataset or chosen.name, chosen.split or "test")
     target = out or places.predictions_file(chosen.name, name)
     count, suspicions = take_in(
-        file, target, chosen, true, name=name, order=order, axes=axes, unit=unit, given=tuple(given) if given else None
+        file, target, chosen, true, name=name, order=order, axes=axes, unit=unit, given=stated(given)
     )
     for suspicion in suspicions:
         warn(suspicion)

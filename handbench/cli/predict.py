@@ -28,14 +28,17 @@ def predict(
     Example: handbench predict clip-hand3d --size tiny --protocol freihand
     """
     from handbench import places
+    from handbench.evaluation.protocol import load
     from handbench.inference.device import choose_device
     from handbench.inference.predict import predict as run
+    from handbench.inference.predict import row_of
     from handbench.store.hands_file import HandsFile
 
     where = choose_device(device)
     label = variant if size == "full" else f"{variant}.{size}"
     weights = checkpoint or places.run_folder(method, label, seed) / "best.pt"
-    test = data or places.prepared(protocol, "test")
-    truth = HandsFile(test, f"`handbench prep {protocol}` makes it.")
-    target = out or places.predictions_file(protocol, f"{method}-{label}-{seed}")
+    chosen = load(protocol)
+    dataset = chosen.dataset or chosen.name
+    truth = HandsFile(data or places.prepared(dataset, chosen.split or "test"), f"`handbench prep {dataset}` makes it.")
+    target = out or places.predictions_file(chosen.name, row_of(weights, method))
     print(run(weights, truth, target, method=method, device=where, batch=batch, workers=workers).path)

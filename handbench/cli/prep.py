@@ -11,7 +11,7 @@ from handbench.errors import UsageError
 
 
 def prep(
-    dataset: Annotated[str, typer.Argument(help="freihand, ge-realworld, synthetic; or mano, clip for model files")],
+    dataset: Annotated[str, typer.Argument(help="freihand, ge-realworld, synthetic; or mano, clip, verify")],
     source: Annotated[
         list[Path] | None, typer.Argument(help="the official folder (default HANDBENCH_DATA/DATASET), or the files")
     ] = None,
@@ -28,11 +28,16 @@ def prep(
 
     Example: handbench prep freihand ~/datasets/FreiHAND_pub_v2
 
+    Example: handbench prep verify runs/data/freihand-test.h5
+
     Example: handbench prep mano MANO_RIGHT.pkl MANO_LEFT.pkl
     """
     sources = source or []
     if dataset == "mano":
         _mano(sources)
+        return
+    if dataset == "verify":
+        _verify(sources)
         return
     if dataset == "clip":
         _clip(sources)
@@ -55,10 +60,25 @@ def prep(
         print(file.path)
 
 
+def _verify(sources: list[Path]) -> None:
+    from handbench.datasets.checks import refuse_contradiction
+    from handbench.store.hands_file import HandsFile
+
+    if not sources:
+        raise UsageError("Name the files to verify.", "handbench prep verify runs/data/freihand-test.h5")
+    for source in sources:
+        with HandsFile(source) as file:
+            file.verify()
+            for block in file.blocks():
+                refuse_contradiction(block, str(source))
+            print(f"{source}: {len(file):,} samples, every checksum holds")
+
+
 def _mano(sources: list[Path]) -> None:
     from handbench import places
-    from handbench.hands.mano import save_hand_model
+    from handbench.hands.mano import hand_model_bytes
     from handbench.hands.mano_pickle import read_mano_pickle
+    from handbench.store.atomic import replacing
 
     if not 1 <= len(sources) <= 2:
         raise UsageError("Give one or two MANO files.", "handbench prep mano MANO_RIGHT.pkl [MANO_LEFT.pkl]")
@@ -67,7 +87,8 @@ def _mano(sources: list[Path]) -> None:
         raise UsageError(f"Both files are {models[0].side} hands.", "Give the right and the left one.")
     for model in models:
         path = places.hand_model_file(model.side)
-        save_hand_model(model, path)
+        with replacing(path) as part:
+            part.write_bytes(hand_model_bytes(model))
         print(path)
 
 

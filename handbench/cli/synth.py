@@ -26,10 +26,11 @@ def synth(
     if dataset != "freihand":
         raise UsageError(f"There is no writer for {dataset!r}.", "Writers: freihand.")
     from handbench.console import progress
+    from handbench.store.atomic import saying_why
     from handbench.synth.freihand import write_freihand
     from handbench.synth.source import present_hand
 
     held = n_eval or max(1, n // 2)
-    with progress(f"synth {dataset}", n + held, "samples") as advance:
+    with saying_why(out), progress(f"synth {dataset}", n + held, "samples") as advance:
         write_freihand(out, n, held, seed=seed, progress=lambda done, total: advance(), model=present_hand())
     print(out)

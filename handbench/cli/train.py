@@ -49,7 +49,7 @@ def train(
     folder = out or places.run_folder(chosen.method, chosen.label, seed)
     plan = Plan(chosen, file, present_hand(), folder, seed, init)
     say(
-        f"{chosen.method} {chosen.label} on {plan.about['data']}: {len(plan.train_index):,} samples, "
+        f"{chosen.method} {chosen.label} on {plan.about['trained_on']}: {len(plan.train_index):,} samples, "
         f"{len(plan.validation_index):,} held out for validation, {where}"
     )
     print(run(plan, where, restart=restart))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from types import ModuleType
 
-from handbench.errors import UsageError
+from handbench.sections import require_known
 
 # files of this folder that are not datasets but what datasets share
 SHARED = ("card", "checks", "doctor", "holdout", "images", "prepare")
@@ -21,8 +20,5 @@ def names() -> list[str]:
 
 def find(name: str) -> ModuleType:
     """The module of the named dataset, with `CARD` and `open_split`; raises UsageError with a suggestion."""
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), 1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Datasets: {', '.join(names())}."
-        raise UsageError(f"There is no dataset {name!r}.", hint)
+    require_known(name, names(), "dataset")
     return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")

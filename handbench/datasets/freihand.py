@@ -11,7 +11,6 @@ Metres, OpenCV axes, FH21, right hands. `mano` is 48 axis-angle relative to the 
 
 from __future__ import annotations
 
-import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,13 +21,14 @@ from numpy.typing import NDArray
 
 from handbench.console import say, warn
 from handbench.datasets.card import Card
-from handbench.datasets.images import read_image
+from handbench.datasets.images import fingerprint, read_image
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.hands.camera import joint_box, project
 from handbench.hands.joints import MIDDLE_MCP
 from handbench.hands.mano import HandModel
 from handbench.hands.record import Hands
 from handbench.store.json_arrays import read_array
+from handbench.store.records import read_json
 
 UNIQUE, VERSIONS, EVALUATION = 32560, 4, 3960
 SYNTHETIC_MARK = "handbench-synthetic.json"
@@ -74,12 +74,13 @@ class FreihandSplit:
             "split": split,
             "count": CARD.splits[split],
             "partial": len(self.ids) != CARD.splits[split],
-            "source": json.loads(mark.read_text())["source"] if mark.exists() else "official files",
+            "source": read_json(mark, "The mark")["source"] if mark.exists() else "official files",
             "read_from": str(source),
             "joint_source": "annotated",
             "fingertips": CARD.fingertips,
             "validation": CARD.validation,
             "hand_model": hand.digest() if hand else None,
+            "read": fingerprint(self.lists, [self._image(i) for i in self.file_ids]),
         }
         if "mano" in self.lists and hand is None:
             say("No MANO file: poses and shapes are left out (`handbench prep mano MANO_RIGHT.pkl` brings them).")
@@ -95,25 +96,28 @@ class FreihandSplit:
                     f"{rgb} has {len(file_ids):,} images, FreiHAND has {official:,}{first}.",
                     "With --partial it is taken as it is; its results are then not comparable.",
                 )
-        # A list shorter than the official one is either the head of the official list or a set with its own modulus.
-        for modulus in (unique, n):
-            index = file_ids % modulus
-            if (index < n).all() and (file_ids // modulus < VERSIONS).all():
-                break
-        else:
-            index = file_ids % unique
-            kept = index < n
-            if not kept.any():
-                raise InvalidError(f"No image in {rgb} has an annotation.", "Do the folders belong together?")
+        # A shorter list is the head of the official one, unless the set says, or shows, that it has its own modulus:
+        # the synthetic one says so; images 0..4n-1 for n annotations show it.
+        own = (self.source / SYNTHETIC_MARK).exists()
+        if not own and n < unique and split == "train" and np.array_equal(file_ids, np.arange(VERSIONS * n)):
+            warn(f"{len(file_ids):,} images and {n:,} annotations in {self.source}: read as four backgrounds of each.")
+            own = True
+        modulus = n if own else unique
+        index = file_ids % modulus if split == "train" else file_ids
+        kept = (index < n) & (file_ids < (VERSIONS * modulus if split == "train" else n))
+        if not kept.any():
+            raise InvalidError(f"No image in {rgb} has an annotation.", "Do the folders belong together?")
+        if not kept.all():
             warn(f"{(~kept).sum():,} images in {rgb} have no annotation and are left out (--partial).")
             file_ids, index = file_ids[kept], index[kept]
-        if split == "test" and (file_ids >= n).any():
-            raise InvalidError(f"{rgb} has images beyond the {n:,} annotations.", "Do the folders belong together?")
         self.file_ids, self.index = file_ids, index
+
+    def _image(self, file_id: int) -> Path:
+        return self.source / self.folder / "rgb" / f"{file_id:08d}.jpg"
 
     def read(self, start: int, stop: int) -> tuple[Hands, list[bytes]]:
         index = self.index[start:stop]
-        files = [self.source / self.folder / "rgb" / f"{i:08d}.jpg" for i in self.file_ids[start:stop]]
+        files = [self._image(i) for i in self.file_ids[start:stop]]
         with ThreadPoolExecutor(8) as pool:
             read = list(pool.map(read_image, files))
         n = len(index)

@@ -15,7 +15,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from handbench.datasets.card import Card
-from handbench.datasets.images import read_image
+from handbench.datasets.images import fingerprint, read_image
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.hands.camera import apply_affine, crop_camera, joint_box, project
 from handbench.hands.mano import HandModel
@@ -79,11 +79,15 @@ class GeSplit:
             "joint_source": "annotated",
             "fingertips": None,
             "validation": CARD.validation,
+            "read": fingerprint({"joints": joints, "camera": camera, "box": box}, [self._image(i) for i in self.index]),
         }
+
+    def _image(self, index: int) -> Path:
+        return self.source / "images" / f"{index:05d}.jpg"
 
     def read(self, start: int, stop: int) -> tuple[Hands, list[bytes]]:
         index = self.index[start:stop]
-        files = [self.source / "images" / f"{i:05d}.jpg" for i in index]
+        files = [self._image(i) for i in index]
         read = [read_image(file) for file in files]
         for file, (_, size) in zip(files, read, strict=True):
             if size != (CROP, CROP):

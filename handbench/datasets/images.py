@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import cv2
@@ -23,7 +25,24 @@ def read_image(path: Path) -> tuple[bytes, tuple[int, int]]:
         data = path.read_bytes()
     except FileNotFoundError:
         raise MissingError(f"The image {path} does not exist.", "Is the download complete?") from None
+    except OSError as error:
+        raise InvalidError(f"The image {path} cannot be read: {error.strerror}.", "Fetch it again.") from None
     return data, image_size(data, str(path))
+
+
+def fingerprint(arrays: Mapping[str, NDArray], images: Iterable[Path]) -> str:
+    """Twelve hex digits of what a split is read from: its annotations, and name, size and date of each image."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    for image in images:
+        try:
+            seen = image.stat()
+            digest.update(f"{image.name} {seen.st_size} {seen.st_mtime_ns}".encode())
+        except OSError:
+            # reading it will say what is wrong
+            digest.update(image.name.encode())
+    return digest.hexdigest()[:12]
 
 
 def image_size(data: bytes, name: str) -> tuple[int, int]:

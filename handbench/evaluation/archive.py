@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -29,15 +31,20 @@ def read_member(path: Path) -> tuple[str, bytes]:
             _require_bounded(member, path)
             with archive.open(member) as stream:
                 data = stream.read(MAX_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, OSError, EOFError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    except (NotImplementedError, RuntimeError) as error:
         # RuntimeError: encrypted. NotImplementedError: a compression that Python does not know.
-        raise InvalidError(
-            f"{path} cannot be read as a zip archive: {str(error).rstrip('.')}.",
-            "Pack it again, or give the JSON file.",
-        ) from None
+        raise _unreadable(path, error) from None
     if len(data) > MAX_BYTES:
         raise InvalidError(f"{member.filename} in {path} is larger than {MAX_BYTES:,} bytes.", "Give the JSON file.")
     return member.filename, data
+
+
+def _unreadable(path: Path, error: Exception) -> InvalidError:
+    return InvalidError(
+        f"{path} cannot be read as a zip archive: {str(error).rstrip('.')}.", "Pack it again, or give the JSON file."
+    )
 
 
 def _require_inside(name: str, path: Path) -> None:

@@ -79,13 +79,18 @@ def differences(a: Result, b: Result) -> list[str]:
         if len(a.ids) != len(b.ids) or set(a.ids) != set(b.ids):
             common = len(np.intersect1d(a.ids, b.ids))
             said.append(f"samples: {a.n:,} against {b.n:,}, {common:,} in common")
-        sources = [result.provenance.get("truth", {}).get("source") for result in (a, b)]
+        sources = [_truth(result) for result in (a, b)]
         if sources[0] != sources[1]:
             said.append(f"truth: {sources[0]} against {sources[1]}")
         said = said or [f"protocol: {a.protocol['id']} against {b.protocol['id']}"]
     if _listed(a.given) != _listed(b.given):
         said.append(f"given: {_listed(a.given)} against {_listed(b.given)}")
     return said
+
+
+def _truth(result: Result) -> str:
+    truth = result.provenance.get("truth", {})
+    return f"{truth.get('source')} ({truth.get('digest')})"
 
 
 def _listed(given: list[str] | None) -> str:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-from handbench.errors import UsageError
+from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation import checks
 from handbench.evaluation.importing import read_predictions
 from handbench.evaluation.protocol import Given, Protocol
 from handbench.evaluation.sources import opened
 from handbench.evaluation.suspicions import suspect
-from handbench.store.hands_file import write_hands
+from handbench.store.hands_file import HandsFile, write_hands
+
+
+def stated(given: list[str] | None) -> tuple[str, ...] | None:
+    """What was typed after `--given`; None where nobody said, () for `nothing`."""
+    if not given:
+        return None
+    return () if given == ["nothing"] else tuple(given)
 
 
 def take_in(
@@ -35,7 +43,10 @@ def take_in(
     unknown = [word for word in given or () if word not in get_args(Given)]
     if unknown:
         raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
+    if not re.fullmatch(r"[\w.+@-]+", name) or name.startswith("."):
+        raise UsageError(f"--name {name!r} cannot be a file's name.", "Use letters, digits, '-', '_' and '.'.")
     with opened(truth, "true hands", f"`handbench prep {protocol.dataset or protocol.name}` makes them.") as true:
+        _require_free(target)
         meta = {
             "method": name,
             "variant": "imported",
@@ -54,3 +65,14 @@ def take_in(
         suspicions = suspect(np.asarray(block.joints), np.asarray(hands.joints))
     write_hands(target, hands)
     return len(hands), suspicions
+
+
+def _require_free(target: Path) -> None:
+    """An import may replace an earlier import, never what `handbench predict` wrote."""
+    try:
+        with HandsFile(target) as there:
+            imported = there.meta.get("variant") == "imported"
+    except (MissingError, InvalidError):
+        return
+    if not imported:
+        raise InvalidError(f"{target} holds predictions of our own.", "Choose another --name.")

@@ -30,7 +30,8 @@ def parse(data: bytes, ids: Sequence[str] | NDArray, what: str) -> Hands:
     parser = simdjson.Parser()
     try:
         document: Any = parser.parse(data)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, UnicodeDecodeError, RuntimeError):
+        # RuntimeError: an integer of more than 64 bits
         document = _slowly(data, what)
     lists = _two_lists(document, what)
     for points, name in zip(lists, ("joints", "vertices"), strict=True):

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from handbench.errors import UsageError
 from handbench.hands.joints import JOINT_NAMES
 from handbench.places import shipped
+from handbench.sections import read_toml, require_known, validated
 
 Alignment = Literal["none", "root", "rigid", "procrustes", "procrustes-official"]
 Given = Literal["root", "root depth", "scale", "box", "side", "camera"]
@@ -124,14 +123,15 @@ class Protocol(BaseModel):
         """What matters: everything but words."""
         return {key: value for key, value in self.model_dump(mode="json").items() if key not in WORDS}
 
-    def identity(self, ids: Iterable[str], source: str = OFFICIAL_FILES) -> str:
+    def identity(self, ids: Iterable[str], source: str = OFFICIAL_FILES, digest: str = "") -> str:
         """`freihand@1-<8 hex>`: over the definition, the set of sample ids, and where the truth comes from.
 
-        Synthetic truth in an official layout has the official ids; its results must not share the official column.
+        Synthetic truth in an official layout has the official ids; its results must not share the official column, nor
+        one another's: `digest` is the truth's own, and counts where the truth is not of official files.
         """
         parts: list[Any] = [self.definition(), sorted(map(str, ids))]
         if source != OFFICIAL_FILES:
-            parts.append(source)
+            parts += [source, digest]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -150,8 +150,7 @@ def load(name: str) -> Protocol:
             protocol = read(path)
             found[protocol.version] = protocol
     if not found:
-        known = names()
-        raise UsageError(f"There is no protocol {name!r}{_suggest(wanted, known)}.", f"Protocols: {', '.join(known)}.")
+        require_known(wanted, names(), "protocol")
     if version is None:
         return found[max(found)]
     if version not in found:
@@ -162,12 +161,7 @@ def load(name: str) -> Protocol:
 
 def read(path: Path) -> Protocol:
     """A protocol from its TOML file; raises UsageError naming the key, with a suggestion."""
-    try:
-        return Protocol(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}.") from None
-    except ValidationError as error:
-        raise UsageError(f"{path.name}: {_first_fault(error)}.", "See docs/metrics.md for the keys.") from None
+    return validated(Protocol, read_toml(path), path.name)
 
 
 def describe_difference(a: Protocol, b: Protocol) -> list[str]:
@@ -206,17 +200,3 @@ def _split(name: str) -> tuple[str, int | None]:
     if not version.isdigit():
         raise UsageError(f"{name!r} has no version number after the @.", "Write it as freihand@1.")
     return base, int(version)
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    where = [str(part) for part in fault["loc"]]
-    if fault["type"] == "extra_forbidden":
-        known = (Metric if len(where) > 1 else Protocol).model_fields
-        return f"unknown key {'.'.join(where)!r}{_suggest(where[-1], known)}"
-    return f"{'.'.join(where) or 'protocol'}: {fault['msg'].removeprefix('Value error, ')}"

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 # what a table needs to know of a row, from the meta of its predictions
-ROW = ("method", "variant", "size", "seed", "weights", "recipe", "checkpoint", "trained_on", "pretrained")
+ROW = (
+    *("method", "variant", "size", "seed", "weights", "recipe", "checkpoint"),
+    *("trained_on", "samples", "pretrained", "changed"),
+)
 
 
 @dataclass(frozen=True, eq=False)

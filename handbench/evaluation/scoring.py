@@ -130,7 +130,7 @@ def _result(
         protocol={
             "name": protocol.name,
             "version": protocol.version,
-            "id": protocol.identity(true.ids, source),
+            "id": protocol.identity(true.ids, source, true.digest()),
             "n_official": protocol.count,
             "complete": complete,
             "definition": protocol.definition(),
@@ -214,8 +214,12 @@ def _what_is_compared(true: Source, predicted: Source, protocol: Protocol) -> li
             f"that alignment does not free of it must not stand among those without."
         )
     made_for = predicted.meta.get("truth_digest")
-    if made_for and made_for != true.digest():
-        said.append(f"The predictions were made from another file ({made_for}) than this truth ({true.digest()}).")
+    # official files read as they are have no digest to compare: there the ids must do
+    if isinstance(true, HandsFile) and made_for and made_for != true.digest():
+        raise InvalidError(
+            f"The predictions were made for another truth ({made_for}) than this one ({true.digest()}).",
+            "The test set was prepared again since: predict, or import, again.",
+        )
     return said
 
 

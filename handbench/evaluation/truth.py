@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, load
 from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile
 from handbench.store.json_arrays import read_array
+from handbench.store.records import read_json
 
 XYZ, VERTS = "evaluation_xyz.json", "evaluation_verts.json"
 
@@ -61,7 +61,7 @@ def _freihand(folder: Path, protocol: Protocol) -> Hands:
             "split": protocol.split,
             "count": protocol.count,
             "partial": n != protocol.count,
-            "source": json.loads(mark.read_text())["source"] if mark.exists() else OFFICIAL_FILES,
+            "source": read_json(mark, "The mark")["source"] if mark.exists() else OFFICIAL_FILES,
             "joint_source": "annotated",
             "fingertips": "freihand",
         },

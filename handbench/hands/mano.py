@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,7 +141,7 @@ def load_hand_model(path: Path) -> HandModel:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name], np.float64) for name in MANO_ARRAYS}
             side, source = str(file["side"]), str(file["source"])
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidError(
             f"{path} is not a hand model file ({error}).", "`handbench prep mano MANO_RIGHT.pkl` writes one."
         ) from error
@@ -148,10 +150,8 @@ def load_hand_model(path: Path) -> HandModel:
     return HandModel(side=side, source=source, **arrays)
 
 
-def save_hand_model(model: HandModel, path: Path) -> None:
-    """Write the model as an npz that smplx takes as it is (as a mapping of arrays)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        np.savez(file, allow_pickle=False, side=model.side, source=model.source, **model.arrays())
-    part.replace(path)
+def hand_model_bytes(model: HandModel) -> bytes:
+    """The model as an npz that smplx takes as it is (as a mapping of arrays)."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, side=model.side, source=model.source, **model.arrays())
+    return buffer.getvalue()

@@ -7,7 +7,7 @@ checkpoint trained with MANO carries MANO's arrays, and MANO's licence with them
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from handbench.errors import InvalidError, MissingError
 from handbench.hands.mano import MANO_ARRAYS, HandModel
 from handbench.methods import find
 from handbench.methods.base import Method
+from handbench.store.atomic import replacing
 
 FORMAT = "handbench-checkpoint-1"
 
@@ -38,13 +39,11 @@ def save_checkpoint(path: Path, method: Method, hand: HandModel, about: dict[str
         "state": method.state_dict(),
         **state,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        torch.save(record, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # in memory first: torch does not say why it could not write a file
+    buffer = io.BytesIO()
+    torch.save(record, buffer)
+    with replacing(path) as part:
+        part.write_bytes(buffer.getbuffer())
 
 
 def read_checkpoint(path: Path, *, method: str | None = None) -> dict[str, Any]:

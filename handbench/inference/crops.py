@@ -71,10 +71,20 @@ class Crops(Dataset[dict[str, Any]]):
         }
         if "camera" in self.given:
             sample["camera"] = crop_camera(affine, np.asarray(hands.camera)[0]).astype(np.float32)
-        quantities = {GIVEN_KEYS[name] for name in self.given if name in GIVEN_KEYS}
-        if quantities:
-            sample |= {key: value for key, value in given_quantities(hands, self.file).items() if key in quantities}
+        for name in self.given:
+            if name in GIVEN_KEYS:
+                sample[GIVEN_KEYS[name]] = self.quantity(hands, name)
         return sample
+
+    def quantity(self, hands: Hands, name: str) -> NDArray:
+        """A given quantity of one sample; raises InvalidError where its truth does not have it."""
+        value = given_quantity(hands, name)
+        if not np.isfinite(value).all():
+            raise InvalidError(
+                f"{hands.id[0]} in {self.file.path} has no {name}, which the method is given.",
+                "A split without published truth cannot be predicted by a method that is given root or scale.",
+            )
+        return value
 
 
 def warp(image: NDArray, affine: NDArray, size: int) -> NDArray:
@@ -89,20 +99,14 @@ def warp(image: NDArray, affine: NDArray, size: int) -> NDArray:
     return cv2.warpAffine(image, affine, (size, size), flags=cv2.INTER_LINEAR)
 
 
-def given_quantities(hands: Hands, file: HandsFile) -> dict[str, Any]:
-    """root (3,) m, root_depth m, scale m of one sample; raises InvalidError where its truth does not have them."""
-    joints = None if hands.joints is None else np.asarray(hands.joints[0], np.float64)
-    if joints is None or not np.isfinite(joints[[WRIST, MIDDLE_MCP]]).all():
-        raise InvalidError(
-            f"{hands.id[0]} in {file.path} has no wrist and middle MCP, which the method is given.",
-            "A split without published truth cannot be predicted by a method that is given root or scale.",
-        )
+def given_quantity(hands: Hands, name: str) -> NDArray:
+    """`root` (3,) m, `root depth` m or `scale` m of one sample, float32; NaN where its truth does not have it."""
+    joints = np.full((21, 3), np.nan) if hands.joints is None else np.asarray(hands.joints[0], np.float64)
+    if hands.joints_valid is not None:
+        joints = np.where(hands.joints_valid[0][:, None], joints, np.nan)
     root = joints[WRIST]
-    return {
-        "root": root.astype(np.float32),
-        "root_depth": np.float32(root[2]),
-        "scale": np.float32(np.linalg.norm(joints[MIDDLE_MCP] - root)),
-    }
+    values = {"root": root, "root depth": root[2], "scale": np.linalg.norm(joints[MIDDLE_MCP] - root)}
+    return np.asarray(values[name], np.float32)
 
 
 def to_device(batch: dict[str, Any], device: torch.device | str) -> dict[str, Any]:

@@ -18,6 +18,9 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         why = "this torch is built without CUDA" if not torch.backends.cuda.is_built() else "torch sees no such GPU"
         raise MissingError(f"Device {name} is not available: {why}.", "Use --device cpu.")
+    if device.type == "cuda":
+        # events and new tensors go to the current device
+        torch.cuda.set_device(device)
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"Device {name!r} is not supported.", "Devices: auto, cpu, cuda, cuda:1, ...")
     return device

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from handbench.console import progress
+from handbench.console import progress, say
 from handbench.hands.record import Hands
 from handbench.inference.checkpoint import build, file_digest, read_checkpoint
 from handbench.inference.crops import Crops, to_device
@@ -36,29 +36,45 @@ def predict(
         "variant": about["variant"],
         "size": about["size"],
         "seed": about["seed"],
-        "given": list(model.given),
+        "given": [name for name in model.given if name != "box" or about["margin"]],
         "weights": record["weights"],
         "pretrained": about.get("pretrained"),
-        "trained_on": about["data"],
+        "trained_on": about["trained_on"],
         "checkpoint": digest,
         "recipe": about["recipe_digest"],
         "fingertips": about["fingertips"],
-        "joint_source": "model",
+        "joint_source": model.joint_source,
+        "changed": about["changed"],
+        "samples": about["samples"],
         "batch": batch,
         "dtype": "float32",
         "passes": 1,
         "device": str(device),
     }
-    with Parts(out, truth.ids, {"checkpoint": digest, "truth": truth.digest(), "batch": batch}) as parts:
+    whole = Parts(out, truth.ids, {"checkpoint": digest, "truth": truth.digest(), "batch": batch})
+    if (file := whole.finished()) is not None:
+        say(f"{out} is predicted already.")
+        return file
+    with whole as parts:
         todo = parts.todo()
         done = len(truth) - sum(stop - start for start, stop in todo)
         with progress(f"predict {out.stem}", len(truth), "images", done) as advance:
             for start, stop in todo:
                 crops = Crops(truth, model.input_size, about["margin"], model.given, np.arange(start, stop))
                 hands = _predict_block(model, crops, truth.ids[start:stop], device, batch, workers)
+                if not about["mesh"]:
+                    # no training sample had a mesh: the vertices are nobody's answer
+                    hands = hands.replace(vertices=None)
                 parts.write(start, hands, None)
                 advance(stop - start)
         return parts.finish({**meta, "made": made()})
+
+
+def row_of(checkpoint: Path, method: str) -> str:
+    """The name of a checkpoint's row: what it is, not what was typed. METHOD-VARIANT[.SIZE]-SEED."""
+    about = read_checkpoint(checkpoint, method=method)["about"]
+    label = about["variant"] if about["size"] == "full" else f"{about['variant']}.{about['size']}"
+    return f"{method}-{label}-{about['seed']}"
 
 
 def predict_in_memory(model: Method, crops: Crops, device: torch.device, batch: int, workers: int) -> Hands:

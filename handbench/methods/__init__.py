@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handbench.errors import UsageError
 from handbench.methods.base import Method
+from handbench.sections import require_known
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,8 +25,7 @@ def names() -> list[str]:
 
 def find(name: str) -> type[Method]:
     """The class of the named method; raises UsageError with a suggestion."""
-    if name not in names():
-        raise UsageError(f"There is no method {name!r}.", f"Methods: {', '.join(names())}.")
+    require_known(name, names(), "method")
     module: ModuleType = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     for value in vars(module).values():
         if isinstance(value, type) and issubclass(value, Method) and getattr(value, "name", None) == name:

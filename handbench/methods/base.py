@@ -84,6 +84,11 @@ class Method(nn.Module, ABC):
         """S, pixels."""
 
     @property
+    def joint_source(self) -> str:
+        """`model`: the network's own joints; `regressed`: from its mesh."""
+        return "model"
+
+    @property
     def weights(self) -> dict[str, str]:
         """Which pre-trained weights went in, part by part: {"clip": "random", "imagenet": "none"}."""
         return {}

@@ -36,7 +36,10 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
         )
     if row.get("trained_on"):
         before = f", pre-trained on {row['pretrained']}" if row.get("pretrained") else ""
-        marks.append(notes.mark(f"Trained on {row['trained_on']}{before}"))
+        count = f", {row['samples']:,} samples" if row.get("samples") else ""
+        marks.append(notes.mark(f"Trained on {row['trained_on']}{count}{before}"))
+    if row.get("changed"):
+        marks.append(notes.mark(f"Not the recipe as it is, and not ranked: {', '.join(row['changed'])}"))
     marks += [notes.mark(f"Suspected: {text}") for text in record.get("suspicions") or []]
     cells = tuple(
         _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record) for column in spec.columns
@@ -47,7 +50,7 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
         measured=True,
         cells=cells,
         marks=tuple(marks),
-        ranked=not untrained(row),
+        ranked=not untrained(row) and not row.get("changed"),
     )
 
 
@@ -110,9 +113,11 @@ def _cell(column: Column, record: dict[str, Any]) -> Cell:
 
 
 def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]], notes: Footnotes) -> Cell:
-    """The first record of one image at a time (tier T1) of the same method, variant and size."""
-    same = ("method", "variant", "size")
-    for speed in speeds:
+    """One image at a time (tier T1), same recipe: a standard run before a quick one, then the latest; its device in a
+    footnote.
+    """
+    same = ("method", "variant", "size", "recipe")
+    for speed in sorted(speeds, key=_standard_then_latest, reverse=True):
         if speed.get("tier") != "T1" or speed.get("batch") != 1 or any(speed.get(k) != row.get(k) for k in same):
             continue
         if not row.get("method") or not _finite(speed.get(column.speed or "")):
@@ -123,6 +128,10 @@ def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]
         value = float(speed[column.speed or ""])
         return Cell(f"{value:.{column.decimals}f}", value, marks=(mark,))
     return Cell()
+
+
+def _standard_then_latest(speed: dict[str, Any]) -> tuple[bool, str]:
+    return speed.get("effort") == "standard", str(speed.get("made", {}).get("time"))
 
 
 def _finite(value: Any) -> bool:

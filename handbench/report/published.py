@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from decimal import Decimal
 from functools import cache
 
 import pandas as pd
 
-from handbench.errors import InvalidError, UsageError
+from handbench.errors import InvalidError
 from handbench.places import shipped
+from handbench.sections import require_known
 
 # name of the CSV -> how its paper is called, and its label in the CSVs
 PAPERS: dict[str, tuple[str, str]] = {
@@ -120,12 +120,7 @@ def published_table(name: str) -> pd.DataFrame:
     rows = _all_rows()
     found = rows[rows["source"] + "." + rows["table"] == name]
     if found.empty:
-        known = tables()
-        close = difflib.get_close_matches(name, known, n=1)
-        raise UsageError(
-            f"There is no published table {name!r}{f'; did you mean {close[0]!r}?' if close else ''}.",
-            f"Tables: {', '.join(known)}.",
-        )
+        require_known(name, tables(), "published table")
     return found.copy()
 
 

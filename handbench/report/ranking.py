@@ -21,7 +21,7 @@ def rank(rows: list[Row], columns: tuple[Column, ...]) -> list[Row]:
         if not column.ranked or len(taking_part) < 2:
             continue
         digits = min(_digits(rows[i].cells[at].text) for i in taking_part)
-        rounded = {i: round(Decimal(rows[i].cells[at].text), digits) for i in taking_part}
+        rounded = {i: round(Decimal(str(rows[i].cells[at].value)), digits) for i in taking_part}
         order = sorted(set(rounded.values()), reverse=column.better == "higher")
         for i, value in rounded.items():
             mark = {0: "best", 1: "second"}.get(order.index(value), "")

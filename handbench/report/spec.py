@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from handbench.errors import UsageError
 from handbench.places import shipped
 from handbench.report.published import ALIASES, tables
+from handbench.sections import did_you_mean, read_toml, require_known, validated
 
 
 class Measured(BaseModel):
@@ -47,7 +45,7 @@ class Column(BaseModel):
     def _known(self) -> Column:
         if self.published is not None and self.published not in ALIASES.values():
             raise ValueError(
-                f"no published metric is called {self.published!r}{_suggest(self.published, ALIASES.values())}"
+                f"no published metric is called {self.published!r}{did_you_mean(self.published, ALIASES.values())}"
             )
         if self.measured is not None and self.speed is not None:
             raise ValueError("a column shows a measured figure or a speed, not both")
@@ -71,7 +69,7 @@ class Published(BaseModel):
     @model_validator(mode="after")
     def _known(self) -> Published:
         if self.table not in tables():
-            raise ValueError(f"no published table is called {self.table!r}{_suggest(self.table, tables())}")
+            raise ValueError(f"no published table is called {self.table!r}{did_you_mean(self.table, tables())}")
         return self
 
 
@@ -101,33 +99,10 @@ def table_names() -> list[str]:
 
 def load_spec(name: str) -> TableSpec:
     """`1` or `clip-hand3d.1`; raises UsageError with a suggestion where there is no such table."""
-    known = table_names()
-    if name not in known:
-        raise UsageError(f"There is no table {name!r}{_suggest(name, known)}.", f"Tables: {', '.join(known)}.")
+    require_known(name, table_names(), "table")
     return read_spec(shipped("recipes", "tables", f"{name}.toml"))
 
 
 def read_spec(path: Path) -> TableSpec:
     """A table from its TOML file; raises UsageError naming the key that is wrong, with a suggestion."""
-    try:
-        return TableSpec(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}.", "See recipes/tables/1.toml for an example.") from None
-    except ValidationError as error:
-        raise UsageError(f"{path.name}: {_first_fault(error)}.", "See recipes/tables/1.toml for an example.") from None
-
-
-def _first_fault(error: ValidationError) -> str:
-    # A misspelt key is also a missing one: the misspelling comes first.
-    fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    where = [str(part) for part in fault["loc"]]
-    if fault["type"] == "extra_forbidden":
-        holders: dict[str, type[BaseModel]] = {"columns": Column, "published": Published}
-        holder = TableSpec if len(where) == 1 else Measured if "measured" in where[:-1] else holders[where[0]]
-        return f"unknown key {'.'.join(where)!r}{_suggest(where[-1], holder.model_fields)}"
-    return f"{'.'.join(where) or 'table'}: {fault['msg'].removeprefix('Value error, ')}"
-
-
-def _suggest(word: str, known: object) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)  # type: ignore[call-overload]
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return validated(TableSpec, read_toml(path), path.name)

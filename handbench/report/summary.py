@@ -32,6 +32,8 @@ def summary_text(record: dict[str, Any]) -> str:
         lines += [f"  {key}: {value:.6f}" for key, value in record["official"].items()]
     given = "not stated" if record["given"] is None else ", ".join(record["given"]) or "nothing beyond the image"
     notes = [f"given: {given}"]
+    if any("over samples" in line["interval"] for line in record["summary"]):
+        notes.append("intervals take the samples as independent: too narrow where they are frames of one recording")
     if record["reflected"]:
         notes.append(f"mirrored by the official alignment: {record['reflected']:,} samples")
     return "\n".join([*lines, "", *notes])
@@ -57,6 +59,7 @@ def comparison_text(record: dict[str, Any], a: str, b: str) -> str:
         )
     headers = ("metric", "alignment", "A", "B", "A - B", "95 % interval", "n", "")
     head = f"A: {a}\nB: {b}\n{record['protocol']}, paired over samples\n"
+    head += "".join(f"unlike: {what}\n" for what in record["unlike"])
     return "\n".join([head, tabulate(rows, headers, tablefmt="github", disable_numparse=True)])
 
 

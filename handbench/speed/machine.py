@@ -11,7 +11,7 @@ import torch
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Processor, memory, torch, and the GPU with its driver's versions; `unknown` where it cannot be had."""
+    """Processor, memory, torch, and the GPU with CUDA's and cuDNN's versions; `unknown` where it cannot be had."""
     record: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu(),
         "kind": device.type,

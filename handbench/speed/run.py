@@ -14,7 +14,8 @@ from handbench.inference.crops import Crops
 from handbench.inference.device import choose_device
 from handbench.methods import find
 from handbench.methods.base import Method
-from handbench.recipe import load_recipe, validated
+from handbench.recipe import load_recipe
+from handbench.sections import validated
 from handbench.speed.clock import QUICK, STANDARD
 from handbench.speed.latency import time_method
 from handbench.store.hands_file import HandsFile, write_hands
@@ -72,12 +73,13 @@ def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dic
     if checkpoint.exists():
         record = read_checkpoint(checkpoint, method=name)
         about = record["about"]
-        row = {key: about[key] for key in ("variant", "size", "seed")} | {"weights": record["weights"], "trained": True}
+        row = {key: about[key] for key in ("variant", "size", "seed")}
+        row |= {"recipe": about["recipe_digest"], "weights": record["weights"], "trained": True}
         return build(record), about["margin"], row
     recipe = load_recipe(name, variant, size or "full")
     say(f"{name} {label} is not trained here: timed with random weights.")
     cls = find(recipe.method)
-    model = cls(validated(cls.Config, recipe.model, "model"), present_hand(), "freihand")
+    model = cls(validated(cls.Config, recipe.model, "The recipe", "model"), present_hand(), "freihand")
     row = {"variant": variant, "size": size or "full", "seed": None, "weights": model.weights, "trained": False}
     return model, recipe.data.margin, row
 

@@ -41,6 +41,8 @@ def saying_why(path: Path) -> Iterator[None]:
             raise MissingError(f"The disk is full: {path} was not written.", "Make room and run again.") from error
         if code in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise MissingError(f"{path} may not be written here.", "Choose another place: HANDBENCH_HOME.") from error
+        if code == errno.EISDIR:
+            raise MissingError(f"{path} is a folder.", "Name a file.") from error
         if code in (errno.ENOTDIR, errno.EEXIST):
             raise MissingError(f"{path.parent} is not a folder.", "Choose another place: HANDBENCH_HOME.") from error
         raise

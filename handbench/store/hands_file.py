@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +32,8 @@ BYTES, OFFSETS = "images/bytes", "images/offsets"
 class HandsFile:
     """A finished file, opened lazily and read by slice.
 
-    The HDF5 handle opens at the first read and never crosses a process border: a pickled HandsFile opens anew, so
-    every loader worker has its own. Raises MissingError or InvalidError at construction, in one sentence.
+    The HDF5 handle opens at the first read of each process: every loader worker, forked or spawned, has its own.
+    Raises MissingError or InvalidError at construction, in one sentence.
     """
 
     def __init__(self, path: Path | str, made_by: str = ""):
@@ -43,6 +44,7 @@ class HandsFile:
             state = "is not finished yet" if waiting else "does not exist"
             raise MissingError(f"{self.path} {state}.", made_by)
         self._file: h5py.File | None = None
+        self._opened_by = 0
         self._check_header()
 
     def _check_header(self) -> None:
@@ -64,8 +66,10 @@ class HandsFile:
 
     @property
     def file(self) -> h5py.File:
-        if self._file is None:
+        # a forked worker inherits the handle and must not use it: two processes would move one file position
+        if self._file is None or self._opened_by != os.getpid():
             self._file = h5py.File(self.path, "r")
+            self._opened_by = os.getpid()
         return self._file
 
     def __getstate__(self) -> dict[str, Any]:
@@ -171,6 +175,8 @@ def encode_hands(hands: Hands, images: Sequence[bytes] | None = None) -> bytes:
 def join_files(path: Path, parts: Sequence[Path], meta: dict[str, Any]) -> None:
     """Join finished files of the same fields into one, in the order given, block by block."""
     files = [HandsFile(part) for part in parts]
+    if any(f.fields != files[0].fields or f.has_images != files[0].has_images for f in files):
+        raise InvalidError(f"The blocks of {path.name} have different fields.", "Delete its .part folder, run again.")
     total = sum(len(f) for f in files)
     image_bytes = sum(int(f._offsets[-1]) for f in files) if files[0].has_images else 0
     room_for(sum(part.stat().st_size for part in parts), path)

@@ -31,7 +31,7 @@ def read_array(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
     parser = simdjson.Parser()
     try:
         document = parser.parse(data)
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError, RuntimeError) as error:
         raise InvalidError(
             f"{path} is not valid JSON ({str(error).rstrip('.')}).", "It may be cut short: fetch it again."
         ) from None

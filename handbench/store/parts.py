@@ -18,7 +18,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from handbench.console import say
-from handbench.errors import InvalidError
+from handbench.errors import InvalidError, MissingError
 from handbench.hands.record import Hands
 from handbench.store.atomic import replacing, saying_why
 from handbench.store.hands_file import HandsFile, join_files, write_hands
@@ -87,6 +87,16 @@ class Parts:
         """Join the blocks into the file, put it in place and remove the folder."""
         parts = [self._part(start) for start, _ in self.ranges()]
         with replacing(self.path) as whole:
-            join_files(whole, parts, meta)
+            join_files(whole, parts, {**meta, "plan": self.plan["what"]})
+            with HandsFile(whole) as written:
+                written.verify()
         shutil.rmtree(self.folder)
         return HandsFile(self.path)
+
+    def finished(self) -> HandsFile | None:
+        """The file, if it is there already and was made by this very plan."""
+        try:
+            file = HandsFile(self.path)
+        except (MissingError, InvalidError):
+            return None
+        return file if file.meta.get("plan") == self.plan["what"] else None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
 from handbench.hands.record import Hands
-from handbench.inference.crops import Crops
+from handbench.inference.crops import Crops, given_quantity
 from handbench.recipe import Data
 from handbench.store.hands_file import HandsFile
 
@@ -31,6 +31,10 @@ class AugmentedCrops(Crops):
         hands = self.file.read(at, at + 1)
         views = [self._view(at, hands, view) for view in range(self.views)]
         return {key: np.stack([view[key] for view in views]) for key in views[0]}
+
+    def quantity(self, hands: Hands, name: str) -> NDArray:
+        """NaN where it is not known: the losses mask what needs it."""
+        return given_quantity(hands, name)
 
     def _view(self, at: int, hands: Hands, view: int) -> dict[str, Any]:
         draw = np.random.default_rng([self.seed, self.epoch, at, view])

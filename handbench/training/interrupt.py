@@ -31,6 +31,12 @@ class Interrupt:
             raise KeyboardInterrupt
 
 
+def leave_signals_to_the_trainer(worker: int) -> None:
+    """For loader workers: a signal to the whole process group (Ctrl-C, SLURM) is the trainer's to answer."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
     """Within the block signals wait for `Interrupt.check`."""

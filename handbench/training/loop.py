@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from handbench.console import progress, say
@@ -17,7 +18,7 @@ from handbench.errors import InvalidError
 from handbench.inference.checkpoint import save_checkpoint
 from handbench.methods.base import Method
 from handbench.training.augmented import AugmentedCrops, collate_views
-from handbench.training.interrupt import deferred_interrupt
+from handbench.training.interrupt import deferred_interrupt, leave_signals_to_the_trainer
 from handbench.training.plan import STAGES, Plan
 from handbench.training.validate import Validation
 
@@ -63,7 +64,7 @@ class Trainer:
             seed=self.plan.seed,
             box="box" in self.method.given,
         )
-        self.per_epoch = math.ceil(len(self.data) / self.train.batch)
+        self.per_epoch = len(self._batches(np.arange(len(self.data))))
         epochs = {"pretrain": self.train.pretrain_epochs, "main": self.train.epochs}
         total = self.per_epoch * sum(epochs.values())
         done = self.per_epoch * (self.epoch + (epochs["pretrain"] if self.stage == "main" else 0)) + self.step
@@ -87,6 +88,9 @@ class Trainer:
             raise
         finally:
             self.writer.close()
+        if not (self.plan.folder / "best.pt").exists():
+            # no validation score was ever finite
+            self._save(self.plan.folder / "best.pt", state=False)
         self._save(self.last, finished=True)
         return self.plan.folder / "best.pt"
 
@@ -95,11 +99,11 @@ class Trainer:
         self.method.stage = self.stage
         parameters = [p for p in self.method.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(parameters, lr=self.train.lr, weight_decay=self.train.weight_decay)
-        if resumed:
-            optimiser.load_state_dict(resumed["optimiser"])
         # the loop calls the wrapped model (device, precision); losses and lifting stay methods of the bare one
         self.model, self.optimiser = self.fabric.setup(self.method, optimiser)
         if resumed:
+            # after the model went to its device: the state follows its parameters there
+            self.optimiser.load_state_dict(resumed["optimiser"])
             torch.set_rng_state(resumed["rng"])
         else:
             torch.manual_seed(self.plan.seed)
@@ -113,14 +117,15 @@ class Trainer:
         self.data.epoch = self.epoch + 100_000 * stage_number
         order = np.random.default_rng([self.plan.seed, stage_number, self.epoch]).permutation(len(self.data))
         # an epoch interrupted after its last step has none left, but its end is still to come
-        rest = order[self.step * self.train.batch :]
+        rest = self._batches(order)[self.step :]
         # no persistent workers: each epoch's workers see its own `data.epoch`
         loader = DataLoader(
-            torch.utils.data.Subset(self.data, rest.tolist()),
-            batch_size=self.train.batch,
+            self.data,
+            batch_sampler=rest,
             num_workers=self.train.workers,
             collate_fn=collate_views,
-            # the generator is the loader's own: loading draws nothing from the state that `last.pt` keeps
+            worker_init_fn=leave_signals_to_the_trainer,
+            # its own generator: loading draws nothing from the state that `last.pt` keeps
             generator=torch.Generator().manual_seed(0),
         )
         if self.step == 0:
@@ -152,12 +157,24 @@ class Trainer:
                 saved = time.monotonic()
         self._end_of_epoch(rate)
 
+    def _batches(self, order: NDArray) -> list[list[int]]:
+        """The samples of an epoch in batches. A last batch of one joins the one before it: batch normalisation has
+        nothing to normalise over in a single sample, and none is left out.
+        """
+        size = self.train.batch
+        batches = [order[i : i + size].tolist() for i in range(0, len(order), size)]
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [batches[-2] + batches[-1]]
+        if min(map(len, batches)) * self.method.views < 2:
+            raise InvalidError("A training batch has a single sample.", "Batch normalisation needs train.batch=2.")
+        return batches
+
     def _end_of_epoch(self, rate: float) -> None:
         self.epoch, self.step = self.epoch + 1, 0
         at = self.per_epoch * (self.epoch + (self.train.pretrain_epochs if self.stage == "main" else 0))
         mean = float(np.mean(self.losses))
         scalars = {"loss/sum": mean, "lr": rate, **{f"loss/{name}": value for name, value in self.terms.items()}}
-        ends = self.epoch in (self.train.epochs, self.train.pretrain_epochs)
+        ends = self.epoch == (self.train.epochs if self.stage == "main" else self.train.pretrain_epochs)
         score = None
         if self.epoch % self.train.validate_every == 0 or ends:
             errors = self.validation.errors(self.method, self.fabric.device)
@@ -170,9 +187,10 @@ class Trainer:
         better = self.stage == "main" and score is not None and score < self.best
         if better:
             self.best = score  # type: ignore[assignment]
-        self._save(self.last)
+        # `last.pt` knows the best score: it comes second, so that a kill between the two costs nothing
         if better:
             self._save(self.plan.folder / "best.pt", state=False)
+        self._save(self.last)
         self.interrupt.check()
 
     def _save(self, path: Path, *, state: bool = True, finished: bool = False) -> None:
@@ -190,6 +208,7 @@ class Trainer:
     def _read_last(self) -> dict[str, Any] | None:
         """Continue the run of `last.pt`, if it is there."""
         if not self.last.exists():
+            self.plan.forget_after(STAGES[0], 0)
             return None
         record = self.plan.read_own(self.last)
         self.method.load_state_dict(record["state"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from handbench.errors import InvalidError
 from handbench.hands.mano import HandModel
 from handbench.inference.checkpoint import file_digest, read_checkpoint
 from handbench.recipe import Recipe
+from handbench.store.atomic import replacing, saying_why
 from handbench.store.hands_file import HandsFile
 from handbench.store.records import made, write_json
 
@@ -57,34 +60,60 @@ class Plan:
             "seed": self.seed,
             "recipe": self.recipe.model_dump(mode="json"),
             "recipe_digest": self.recipe.digest(),
-            "data": f"{meta['dataset']}/{meta['split']}" + (" (partial)" if meta["partial"] else ""),
+            "changed": list(self.recipe.changed),
+            "trained_on": _data_in_words(meta),
             "data_digest": self.file.digest(),
-            "data_source": meta["source"],
             "samples": len(self.train_index),
             "validation_samples": len(self.validation_index),
+            "mesh": "vertices" in self.file.fields,
             "margin": self.recipe.data.margin,
             "fingertips": meta["fingertips"] or DEFAULT_FINGERTIPS,
             "hand_model": f"{self.hand.source} {self.hand.digest()}",
             "pretrained": None,
-            "init": file_digest(self.init) if self.init else None,
+            "init": None,
         }
         if self.init:
             earlier = read_checkpoint(self.init, method=self.recipe.method)["about"]
-            self.about["pretrained"] = earlier["data"]
+            self.about["init"] = file_digest(self.init)
+            self.about["pretrained"] = earlier["trained_on"]
+            self.about["mesh"] = self.about["mesh"] or earlier["mesh"]
 
-    def begin(self, restart: bool) -> bool:
-        """Make the folder and its `run.json`; returns False where the run is already finished.
+    @property
+    def every_index(self) -> NDArray:
+        """Every training sample, held-out ones too: for a method that chooses nothing by them."""
+        if self.recipe.data.limit:
+            return self.train_index
+        return np.sort(np.concatenate([self.train_index, self.validation_index]))
 
-        Raises InvalidError where the folder holds a run of something else.
-        """
+    def finished(self) -> bool:
+        """Whether the folder has this very run, trained to its end. Raises InvalidError where it has another."""
         last = self.folder / "last.pt"
-        if restart and self.folder.exists():
-            shutil.rmtree(self.folder)
-        finished = last.exists() and bool(self.read_own(last).get("finished"))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not finished:
+        done = last.exists() and bool(self.read_own(last).get("finished"))
+        return done and (self.folder / "best.pt").exists()
+
+    @contextmanager
+    def begun(self, restart: bool) -> Iterator[None]:
+        """The folder with its `run.json`, this process's alone within the block.
+
+        Raises InvalidError where another process trains there, or, with `restart`, where the folder is not a run's.
+        """
+        there = list(self.folder.iterdir()) if self.folder.exists() else []
+        if restart and there and not (self.folder / "run.json").exists():
+            raise InvalidError(f"{self.folder} is not the folder of a run.", "It is not deleted: choose another.")
+        with saying_why(self.folder / "run.json"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = open(self.folder / "lock", "w")  # noqa: SIM115 - held until the block ends
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InvalidError(f"Another process trains in {self.folder}.", "Wait for it, or stop it.") from None
+            if restart:
+                for path in self.folder.iterdir():
+                    if path.name != "lock":
+                        path.unlink()
             write_json(self.folder / "run.json", {**self.about, "made": made()})
-        return not finished
+            yield
 
     def read_own(self, path: Path) -> dict[str, Any]:
         """A checkpoint of this very run; raises InvalidError where recipe, data, seed or start differ."""
@@ -107,11 +136,27 @@ class Plan:
         path = self.folder / "log.jsonl"
         if path.exists():
             at = (STAGES.index(stage), epoch)
-            lines = path.read_text().splitlines()
-            kept = [line for line in lines if (STAGES.index((e := json.loads(line))["stage"]), e["epoch"]) <= at]
-            path.write_text("".join(f"{line}\n" for line in kept))
+            with replacing(path) as part:
+                part.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if _until(line, at)))
 
     def log(self, **values: Any) -> None:
         """One line of `log.jsonl` an epoch."""
-        with open(self.folder / "log.jsonl", "a") as file:
+        path = self.folder / "log.jsonl"
+        with saying_why(path), open(path, "a") as file:
             file.write(json.dumps(values) + "\n")
+
+
+def _until(line: str, at: tuple[int, int]) -> bool:
+    """Whether a line of the log is of an epoch up to `at`; one that was cut short is not."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return False
+    return (STAGES.index(entry["stage"]), entry["epoch"]) <= at
+
+
+def _data_in_words(meta: dict[str, Any]) -> str:
+    """`freihand/train`, and what keeps it from being that."""
+    but = [str(meta["source"])] if meta["source"] != "official files" and meta["dataset"] != "synthetic" else []
+    but += ["partial"] if meta["partial"] else []
+    return f"{meta['dataset']}/{meta['split']}" + (f" ({', '.join(but)})" if but else "")

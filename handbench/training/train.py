@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -15,7 +14,7 @@ from handbench.errors import InvalidError
 from handbench.inference.checkpoint import read_checkpoint, save_checkpoint
 from handbench.methods import find
 from handbench.methods.base import Method
-from handbench.recipe import validated
+from handbench.sections import validated
 from handbench.training.augmented import AugmentedCrops, collate_views
 from handbench.training.loop import Trainer
 from handbench.training.plan import Plan
@@ -27,9 +26,14 @@ STILL = {"rotation": 0.0, "scale": 0.0, "shift": 0.0, "colour": 0.0}
 def build_method(plan: Plan) -> Method:
     """The untrained method of a plan; its random initial weights depend on the seed."""
     cls = find(plan.recipe.method)
-    config = validated(cls.Config, plan.recipe.model, "model")
+    config = validated(cls.Config, plan.recipe.model, "The recipe", "model")
     torch.manual_seed(plan.seed)
     method = cls(config, plan.hand, plan.about["fingertips"])
+    return method
+
+
+def _load_weights(method: Method, plan: Plan) -> None:
+    """What training starts from: the method's pre-trained parts, or a whole checkpoint."""
     method.begin_training()
     if plan.init:
         state = read_checkpoint(plan.init, method=plan.recipe.method)["state"]
@@ -39,18 +43,26 @@ def build_method(plan: Plan) -> Method:
             raise InvalidError(
                 f"The weights in {plan.init} do not fit this recipe.", "Start from a checkpoint of the same size."
             ) from None
-    return method
 
 
 def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
     """Train to the end, going on from an interrupted run; returns the checkpoint to predict with (`best.pt`)."""
     method = build_method(plan)
     best = plan.folder / "best.pt"
-    if not plan.begin(restart):
+    if not restart and plan.finished():
         say(f"{best} is trained already (--restart begins anew).")
         return best
+    # what could fail comes before an earlier run is deleted
+    _load_weights(method, plan)
+    with plan.begun(restart):
+        return _train(plan, method, device)
+
+
+def _train(plan: Plan, method: Method, device: torch.device) -> Path:
+    best = plan.folder / "best.pt"
     if method.descends:
         return Trainer(plan, method, device).run()
+    plan.about["samples"], plan.about["validation_samples"] = len(plan.every_index), 0
     method.fit(_truth_batches(plan, method))
     for name in ("best.pt", "last.pt"):
         save_checkpoint(plan.folder / name, method, plan.hand, plan.about, finished=True)
@@ -63,7 +75,7 @@ def _truth_batches(plan: Plan, method: Method) -> Iterator[Any]:
         plan.file,
         method.input_size,
         plan.recipe.data.model_copy(update=STILL),
-        np.sort(np.concatenate([plan.train_index, plan.validation_index])),
+        plan.every_index,
         views=1,
         seed=plan.seed,
         box="box" in method.given,

@@ -22,13 +22,12 @@ class Validation:
         index = plan.validation_index
         if len(index) > MOST:
             index = index[np.linspace(0, len(index) - 1, MOST).astype(int)]
-        self.crops = Crops(plan.file, size, plan.recipe.data.margin, given, index)
-        self.batch = plan.recipe.train.batch
         joints = plan.file.column("joints")[index].astype(np.float64)
-        valid = np.isfinite(joints).all(-1)
         # alignment needs whole hands
-        self.whole = valid.all(1)
-        self.truth = joints[self.whole]
+        whole = np.isfinite(joints).all((1, 2))
+        self.truth = joints[whole]
+        self.crops = Crops(plan.file, size, plan.recipe.data.margin, given, index[whole])
+        self.batch = plan.recipe.train.batch
 
     def errors(self, method: Method, device: torch.device) -> dict[str, float]:
         """Mean errors in mm, the one that picks the best epoch first; empty where nothing is held out."""
@@ -36,7 +35,7 @@ class Validation:
             return {}
         method.eval()
         hands = predict_in_memory(method, self.crops, device, self.batch, 0)
-        joints = np.asarray(hands.joints, np.float64)[self.whole]
+        joints = np.asarray(hands.joints, np.float64)
         aligned, _ = procrustes_official(self.truth, joints)
         at_root = (root_align(self.truth, self.truth[:, WRIST]), root_align(joints, joints[:, WRIST]))
         return {

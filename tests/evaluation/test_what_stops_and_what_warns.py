@@ -8,6 +8,7 @@ from handbench.evaluation.protocol import load
 from handbench.evaluation.scoring import evaluate
 from handbench.hands.joints import from_fh21
 from handbench.hands.record import Hands
+from handbench.store.hands_file import HandsFile, write_hands
 
 
 def test_missing_samples_are_named(make_hands, noisy):
@@ -223,6 +224,12 @@ def test_what_was_given_beyond_the_protocol_is_said(make_hands, noisy):
     assert any("given root" in w for w in beyond.warnings)
 
 
-def test_predictions_for_another_file_are_said(make_hands, noisy):
+def test_predictions_for_another_prepared_truth_stop(make_hands, noisy, tmp_path):
     truth = make_hands(6)
-    assert any("another file" in w for w in evaluate(truth, noisy(truth, truth_digest="0" * 12)).warnings)
+    write_hands(tmp_path / "truth.h5", truth)
+    right = HandsFile(tmp_path / "truth.h5").digest()
+    assert evaluate(tmp_path / "truth.h5", noisy(truth, truth_digest=right)).n == 6
+    with pytest.raises(InvalidError, match="made for another truth"):
+        evaluate(tmp_path / "truth.h5", noisy(truth, truth_digest="0" * 12))
+    # official files as they are have no digest
+    assert evaluate(truth, noisy(truth, truth_digest="0" * 12)).n == 6

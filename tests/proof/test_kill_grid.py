@@ -78,12 +78,15 @@ def test_train(official, keep):
     whole = timed(official / "whole", *command)
     moments = np.random.default_rng(1).uniform(0.35 * whole, 0.95 * whole, 6).tolist()
     hits = 0
-    uncut = read_checkpoint(official / "whole/runs/train/clip-hand3d/full.tiny/0/last.pt")
     for k in range(2):
         hits += killed_until_done(official / f"killed{k}", moments[3 * k : 3 * k + 3], *command)
-        killed = read_checkpoint(official / f"killed{k}/runs/train/clip-hand3d/full.tiny/0/last.pt")
-        assert killed["losses"] == uncut["losses"]
-        assert all(torch.equal(killed["state"][name], value) for name, value in uncut["state"].items())
+        for name in ("last.pt", "best.pt"):
+            killed, uncut = (
+                read_checkpoint(official / folder / "runs/train/clip-hand3d/full.tiny/0" / name)
+                for folder in (f"killed{k}", "whole")
+            )
+            assert killed.get("losses") == uncut.get("losses")
+            assert all(torch.equal(killed["state"][key], value) for key, value in uncut["state"].items())
     assert hits >= 3
     what = "kill -9 during train clip-hand3d tiny; afterwards losses and weights equal an uncut run's"
     keep("kill-train", {"what": what, "moments_s": moments, "alive": hits})

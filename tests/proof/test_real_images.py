@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -22,6 +23,11 @@ pytestmark = pytest.mark.proof
 TINY = ("--size", "tiny", "--data", "ge-realworld", "--device", "cpu", "--set", "model.output_joints=lixel")
 
 
+def processor_minutes() -> float:
+    """Of this process and of the loader workers that have ended."""
+    return sum(os.times()[:4]) / 60
+
+
 @pytest.fixture
 def prepared(handbench, home, real_data):  # noqa: F811
     assert handbench("prep", "ge-realworld", real_data / "ge_realworld").code == 0
@@ -29,13 +35,12 @@ def prepared(handbench, home, real_data):  # noqa: F811
 
 
 def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, keep):  # noqa: F811
-    cpu = time.process_time()
-    settings = ("train.epochs=36", "train.pretrain_epochs=8", "train.lr_decay_every=12")
+    settings = ("train.epochs=12", "train.pretrain_epochs=6", "train.lr_decay_every=5")
     sets = [word for setting in settings for word in ("--set", setting)]
     assert handbench("train", "mean-pose", "--data", "ge-realworld").code == 0
-    begun = time.perf_counter()
+    begun, cpu = time.perf_counter(), processor_minutes()
     assert handbench("train", "clip-hand3d", *TINY, *sets).code == 0
-    minutes = (time.perf_counter() - begun) / 60
+    minutes, cpu = (time.perf_counter() - begun) / 60, processor_minutes() - cpu
     assert handbench("predict", "mean-pose", "--protocol", "ge-realworld").code == 0
     assert handbench("predict", "clip-hand3d", "--size", "tiny", "--protocol", "ge-realworld").code == 0
     ran = handbench("eval", "--protocol", "ge-realworld")
@@ -53,7 +58,7 @@ def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, 
             "what": "clip-hand3d tiny, trained from scratch, against mean-pose; 117 unseen frames; paired differences",
             "settings": settings,
             "training_minutes": minutes,
-            "cpu_minutes": (time.process_time() - cpu) / 60,
+            "processor_minutes": cpu,
             "threads": torch.get_num_threads(),
             "rows": [
                 {
@@ -69,6 +74,7 @@ def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, 
             "given": tiny.given,
         },
     )
+    assert cpu <= 15
     for alignment in ("root", "procrustes"):
         assert rows["mpjpe", alignment].high < 0, rows["mpjpe", alignment]
 

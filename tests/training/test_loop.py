@@ -68,13 +68,12 @@ def make_plan(file, folder: Path, seed: int = 0, epochs: int = 3) -> Plan:
     return Plan(recipe, file, toy_hand(), folder, seed)
 
 
-def run(plan: Plan, toy: Toy | None = None, begun: bool = False) -> Trainer:
+def run(plan: Plan, toy: Toy | None = None) -> None:
     torch.manual_seed(plan.seed)
     toy = toy or Toy()
-    assert plan.begin(restart=False) or begun
-    trainer = Trainer(plan, toy, torch.device("cpu"))
-    trainer.run()
-    return trainer
+    assert not plan.finished()
+    with plan.begun(restart=False):
+        Trainer(plan, toy, torch.device("cpu")).run()
 
 
 @pytest.fixture
@@ -95,6 +94,16 @@ def log(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+def saved_at(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def wait_for_a_save(path: Path, before: int) -> None:
+    deadline = time.monotonic() + 60
+    while saved_at(path) == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 class Stop(Toy):
     """Ctrl-C at the n-th step."""
 
@@ -107,7 +116,7 @@ class Stop(Toy):
         return super().losses(output, batch)
 
 
-@pytest.mark.parametrize("steps", [0, 1, 5, 6, 7, 13, 20])
+@pytest.mark.parametrize("steps", [0, 1, 4, 5, 6, 13, 19])
 def test_interrupted_at_any_step_it_resumes_to_the_same_losses_and_weights(file, tmp_path, steps):
     run(make_plan(file, tmp_path / "whole"))
     plan = make_plan(file, tmp_path / "cut")
@@ -148,11 +157,105 @@ def test_validation_frames_are_never_trained_on(file, tmp_path):
 def test_another_recipe_or_seed_does_not_resume_this_run(file, tmp_path):
     run(make_plan(file, tmp_path / "a", epochs=1))
     with pytest.raises(InvalidError, match="another recipe"):
-        make_plan(file, tmp_path / "a", epochs=2).begin(restart=False)
+        make_plan(file, tmp_path / "a", epochs=2).finished()
     with pytest.raises(InvalidError, match="another seed"):
-        make_plan(file, tmp_path / "a", seed=1, epochs=1).begin(restart=False)
-    assert not make_plan(file, tmp_path / "a", epochs=1).begin(restart=False)
-    assert make_plan(file, tmp_path / "a", epochs=2).begin(restart=True)
+        make_plan(file, tmp_path / "a", seed=1, epochs=1).finished()
+    assert make_plan(file, tmp_path / "a", epochs=1).finished()
+    plan = make_plan(file, tmp_path / "a", epochs=2)
+    with plan.begun(restart=True):
+        assert not plan.finished()
+    run(plan)
+
+
+def test_two_processes_do_not_train_in_one_folder(file, tmp_path):
+    first, second = (make_plan(file, tmp_path / "a").begun(restart=False) for _ in range(2))
+    with first, pytest.raises(InvalidError, match="Another process"), second:
+        pass
+
+
+def test_restart_deletes_no_folder_that_is_not_a_run(file, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter1.tex").write_text("years of work")
+    with pytest.raises(InvalidError, match="not the folder of a run"), make_plan(file, tmp_path / "thesis").begun(True):
+        pass
+    assert (tmp_path / "thesis/chapter1.tex").exists()
+
+
+def test_a_last_batch_of_one_joins_the_one_before_it(file, tmp_path):
+    seen = []
+
+    class Counts(Toy):
+        def losses(self, output, batch):
+            seen.append(batch["index"].tolist())
+            return super().losses(output, batch)
+
+    # 16 samples in batches of 3 leave one over
+    plan = make_plan(file, tmp_path / "a", epochs=1)
+    assert len(plan.train_index) == 16
+    run(plan, Counts())
+    first_epoch = seen[:5]
+    assert sorted(map(len, first_epoch)) == [3, 3, 3, 3, 4]
+    assert sorted(i for batch in first_epoch for i in batch) == plan.train_index.tolist()
+
+
+def test_a_killed_save_leaves_a_run_that_ends_with_the_same_best(file, tmp_path, monkeypatch):
+    """Stopped between the two checkpoints of an epoch, wherever that is."""
+    import handbench.training.loop as loop
+
+    run(make_plan(file, tmp_path / "whole"))
+    save = loop.save_checkpoint
+    for stop in range(1, 9):
+        folder = tmp_path / f"cut{stop}"
+        left = [stop]
+
+        def fails(path, *args, left=left, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                raise SystemExit
+            save(path, *args, **kwargs)
+
+        monkeypatch.setattr(loop, "save_checkpoint", fails)
+        with pytest.raises(SystemExit):
+            run(make_plan(file, folder))
+        monkeypatch.setattr(loop, "save_checkpoint", save)
+        if not make_plan(file, folder).finished():
+            run(make_plan(file, folder))
+        for name in ("last.pt", "best.pt"):
+            assert same_weights(tmp_path / "whole" / name, folder / name), (stop, name)
+        assert log(folder) == log(tmp_path / "whole")
+
+
+def test_a_log_line_that_was_cut_short_is_dropped(file, tmp_path):
+    plan = make_plan(file, tmp_path / "a")
+    toy = Stop()
+    toy.left = 7
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, toy)
+    with open(tmp_path / "a/log.jsonl", "a") as text:
+        text.write('{"stage": "ma')
+    run(plan)
+    assert [(line["stage"], line["epoch"]) for line in log(tmp_path / "a")] == [
+        ("pretrain", 1), ("main", 1), ("main", 2), ("main", 3)
+    ]  # fmt: skip
+
+
+def test_a_signal_to_the_whole_group_saves_and_ends_with_130(file, tmp_path):
+    """SLURM and a terminal signal the loader workers too."""
+    script = SCRIPT.replace("plan = t", "import handbench.cli; plan = t").replace("t.run(plan)", GROUP)
+    command = [sys.executable, "-c", script, str(file.path), str(tmp_path / "a"), "0.05"]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = saved_at(tmp_path / "a/last.pt")
+        begun = subprocess.Popen(
+            command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        wait_for_a_save(tmp_path / "a/last.pt", before)
+        time.sleep(0.1)
+        os.killpg(begun.pid, number)
+        said = begun.communicate(timeout=60)[1]
+        assert begun.returncode == 130, said
+        assert said.count("Stopping after this step") == 1
+        assert "Saved at" in said
+    assert "position" in read_checkpoint(tmp_path / "a/last.pt")
 
 
 def test_a_test_split_is_never_trained_on(freihand_layout, tmp_path):  # noqa: F811
@@ -180,7 +283,16 @@ loop.SAVE_EVERY_S = 0.05
 t.Toy.delay = float(sys.argv[3])
 plan = t.make_plan(HandsFile(sys.argv[1]), Path(sys.argv[2]))
 torch.manual_seed(0)
-t.run(plan, begun=True)
+t.run(plan)
+"""
+
+# with loader workers, and what the command line makes of an interrupt
+GROUP = """
+object.__setattr__(plan.recipe.train, "workers", 2)
+try:
+    t.run(plan)
+except KeyboardInterrupt:
+    sys.exit(130)
 """
 
 
@@ -194,13 +306,13 @@ def test_killed_at_several_moments_it_ends_like_a_run_that_was_not(file, tmp_pat
 
     last = tmp_path / "killed/last.pt"
     for wait in (0.1, 0.35):
+        before = saved_at(last)
         begun = start(0.05)
-        changed = last.stat().st_mtime_ns if last.exists() else 0
-        deadline = time.monotonic() + 60
-        while (last.stat().st_mtime_ns if last.exists() else 0) == changed and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for_a_save(last, before)
         time.sleep(wait)
         begun.send_signal(signal.SIGKILL)
         begun.wait()
     assert start(0.0).wait() == 0
-    assert same_weights(tmp_path / "whole/last.pt", last)
+    for name in ("last.pt", "best.pt"):
+        assert same_weights(tmp_path / "whole" / name, tmp_path / "killed" / name)
+    assert log(tmp_path / "whole") == log(tmp_path / "killed")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from handbench.errors import InvalidError, MissingError
 from handbench.methods.blocks.clip_text import PREFIXES
-from handbench.store.atomic import saying_why
+from handbench.store.atomic import replacing
 
 
 def convert_archive(source: Path, target: Path) -> Path:
@@ -27,12 +26,6 @@ def convert_archive(source: Path, target: Path) -> Path:
     text = {name: value.float().contiguous() for name, value in state.items() if name.startswith(PREFIXES)}
     if text.get("positional_embedding", torch.empty(0)).shape != (77, 512):
         raise InvalidError(f"{source} does not hold the text tower of CLIP ViT-B/32.", "Give OpenAI's ViT-B-32.pt.")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    with saying_why(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            save_file(text, part)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+    with replacing(target) as part:
+        part.write_bytes(save(text))
     return target

@@ -84,6 +84,10 @@ class ClipHand3D(Method):
         return self.config.input
 
     @property
+    def joint_source(self) -> str:
+        return "regressed" if self.config.output_joints == "mesh" else "model"
+
+    @property
     def weights(self) -> dict[str, str]:
         clip, imagenet = self.config.clip, self.config.backbone.weights
         return {

@@ -50,11 +50,11 @@ class ClipConfig(ModelConfig):
 
 
 class ClipHand3DConfig(ModelConfig):
-    # pixels; 224 in the paper, 256 in the released code; the heat-maps are a quarter of it (56, 64)
+    # pixels; 224 in the paper, 256 in the released code; z and the lifted heat-maps have a quarter of it (56, 64)
     input: int = Field(default=224, ge=64, multiple_of=32)
     backbone: BackboneConfig = BackboneConfig()
-    # 1 in the paper, 2 in the released code
-    deconv_layers: int = Field(default=1, ge=1, le=3)
+    # the paper's text has one, the released code two; with two, x and y have input/8 bins, with one half as many
+    deconv_layers: int = Field(default=2, ge=1, le=3)
     # heat-maps that are lifted: the volume, or its three planes
     hm: Literal["3d", "planes"] = "3d"
     # bins; 2.0 in the appendix, 2.5 in the released code
