@@ -63,7 +63,11 @@ def main() -> None:
     """Run the command line; a known error is one sentence and a hint, with its own exit code."""
     debug = "--debug" in sys.argv
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False) or 0
+        # typer answers Ctrl-C itself, without a word
+        if code == EXIT_INTERRUPTED:
+            _interrupted()
+        sys.exit(code)
     except HandbenchError as error:
         if debug:
             raise

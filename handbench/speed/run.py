@@ -47,7 +47,7 @@ def time_all(
     else:
         jobs = [(run.parts[-4], run.parts[-3], run) for run in runs] or [("clip-hand3d", "full", Path("none"))]
     pool = QUICK_POOL if quick else POOL
-    file = HandsFile(data) if data else _synthetic_inputs(pool)
+    file = HandsFile(data, "`handbench prep DATASET` makes one.") if data else _synthetic_inputs(pool)
     records = []
     for name, what, checkpoint in jobs:
         model, margin, about = _method(name, what, checkpoint)

@@ -34,7 +34,7 @@ def test_a_prepared_split_is_not_prepared_again_unless_something_changed(handben
         assert np.array_equal(file.read().joints[:5], moved)
 
 
-def test_predictions_are_not_made_again_and_not_scored_against_another_truth(handbench, freihand_layout, prepared, home):
+def test_predictions_are_made_once_and_never_scored_against_another_truth(handbench, freihand_layout, prepared, home):
     assert handbench("train", "mean-pose").code == 0
     assert handbench("predict", "mean-pose").code == 0
     assert "predicted already" in handbench("predict", "mean-pose").err

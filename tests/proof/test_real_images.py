@@ -35,7 +35,7 @@ def prepared(handbench, home, real_data):  # noqa: F811
 
 
 def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, keep):  # noqa: F811
-    settings = ("train.epochs=12", "train.pretrain_epochs=6", "train.lr_decay_every=5")
+    settings = ("train.epochs=14", "train.pretrain_epochs=16", "train.lr_decay_every=8")
     sets = [word for setting in settings for word in ("--set", setting)]
     assert handbench("train", "mean-pose", "--data", "ge-realworld").code == 0
     begun, cpu = time.perf_counter(), processor_minutes()
