@@ -3,7 +3,6 @@
 A known failure is one sentence and one hint, never a traceback; `handbench --debug` shows the traceback.
 """
 
-EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_USAGE = 2
 EXIT_MISSING = 3

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from numpy.typing import NDArray
 
-from handbench.hands.mano import HandModel
 from handbench.hands.record import Hands
 
 
@@ -47,12 +45,3 @@ class Split(Protocol):
     def read(self, start: int, stop: int) -> tuple[Hands, list[bytes]]:
         """Samples start..stop: their hands (metres, OpenCV, FH21) and their encoded images."""
         ...
-
-
-class OpenSplit(Protocol):
-    """`open_split` of a dataset's module.
-
-    `partial` admits a tree that is not whole; `hand` is the MANO model, where there is one.
-    """
-
-    def __call__(self, source: Path, split: str, *, partial: bool, hand: HandModel | None) -> Split: ...

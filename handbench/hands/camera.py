@@ -36,13 +36,6 @@ def invert_affine(affine: NDArray) -> NDArray:
     return np.concatenate([linear, -linear @ affine[..., 2:]], -1)
 
 
-def compose_affine(second: NDArray, first: NDArray) -> NDArray:
-    """The affine (..., 2, 3) that applies `first`, then `second`."""
-    linear = second[..., :2] @ first[..., :2]
-    shift = second[..., :2] @ first[..., 2:] + second[..., 2:]
-    return np.concatenate([linear, shift], -1)
-
-
 def crop_camera(affine: NDArray, camera: NDArray) -> NDArray:
     """The camera (..., 3, 3) of the image that `affine` (..., 2, 3) makes from the image of `camera`."""
     shape = np.broadcast_shapes(affine.shape[:-2], camera.shape[:-2])

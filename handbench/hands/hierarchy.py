@@ -227,7 +227,6 @@ def upsampling(fine: NDArray, coarse: NDArray, faces: NDArray) -> sparse.csr_arr
     coordinates. Rows sum to one; a vertex of the coarse mesh is itself.
     """
     corners = coarse[faces]
-    best = np.full(len(fine), np.inf)
     weights, chosen = np.zeros((len(fine), 3)), np.zeros(len(fine), np.int64)
     for start in range(0, len(fine), 128):
         part = slice(start, start + 128)
@@ -235,7 +234,6 @@ def upsampling(fine: NDArray, coarse: NDArray, faces: NDArray) -> sparse.csr_arr
         distance = np.linalg.norm(np.einsum("vfk,fkc->vfc", coordinates, corners) - fine[part, None], axis=-1)
         rows = np.arange(distance.shape[0])
         chosen[part] = distance.argmin(1)
-        best[part] = distance[rows, chosen[part]]
         weights[part] = coordinates[rows, chosen[part]]
     rows = np.repeat(np.arange(len(fine)), 3)
     matrix = sparse.coo_array((weights.ravel(), (rows, faces[chosen].ravel())), (len(fine), len(coarse))).tocsr()

@@ -15,7 +15,6 @@ from handbench.errors import UsageError
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 WRIST, MIDDLE_MCP, MIDDLE_PIP = 0, 9, 10
-TIPS = (4, 8, 12, 16, 20)
 
 # The field calls the thumb's joints by the same words as the other fingers' (CLIP-Hand3D's prompts do too).
 JOINT_NAMES: tuple[str, ...] = (
@@ -78,22 +77,6 @@ def permutation(order: str) -> NDArray:
         return np.array(ORDERS[order])
     except KeyError:
         raise UsageError(f"Unknown joint order {order!r}.", f"Known orders: {', '.join(ORDERS)}.") from None
-
-
-def order_fit(joints: NDArray, reference: NDArray) -> dict[str, float]:
-    """How well each known order explains `joints` (N, 21, 3), given a trusted `reference` (N, 21, 3) in FH21.
-
-    Both sets are made root-relative; the figure is the mean distance per joint, in the unit of the input, after
-    `joints` is read in that order. The smallest is the order that fits best. Samples with NaN are left out.
-    """
-    usable = np.isfinite(joints).all((1, 2)) & np.isfinite(reference).all((1, 2))
-    source, target = joints[usable].astype(np.float64), reference[usable].astype(np.float64)
-    target = target - target[:, :1]
-    fit = {}
-    for order in ORDERS:
-        read = to_fh21(source, order)
-        fit[order] = float(np.linalg.norm(read - read[:, :1] - target, axis=-1).mean()) if usable.any() else np.nan
-    return fit
 
 
 def detect_order(joints: NDArray) -> tuple[str, dict[str, float]]:

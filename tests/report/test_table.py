@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from handbench.errors import UsageError
 from handbench.places import shipped
@@ -16,7 +15,6 @@ from handbench.report.latex import escape, to_latex
 from handbench.report.markdown import to_markdown
 from handbench.report.spec import read_spec
 from handbench.report.table import build_table, load_spec, official_id, table_names
-from handbench.report.terminal import to_rich
 
 OFFICIAL = "freihand@1-0ff1c1a1"
 PA = "procrustes-official"
@@ -267,20 +265,15 @@ def test_latex_columns_are_complete():
         assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
 
 
-def test_markdown_and_the_terminal_hold_every_row_and_footnote():
+def test_markdown_holds_every_row_and_footnote():
     built = table(record(), record("freihand@1-aaaa", 9, weights=RANDOM))
     text = to_markdown(built)
     assert text.count("\n|:") == 2
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(to_rich(built))
-    shown = console.export_text()
     for row in (row for section in built.sections for row in section.rows):
-        assert row.name in shown
         assert row.name in text
     for number in range(1, len(built.footnotes) + 1):
         raised = str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
         assert f"\n{raised} " in text
-        assert f"\n{raised} " in shown
 
 
 def test_markdown_escapes_what_would_break_a_table():
