@@ -56,11 +56,13 @@ def read_result(path: Path | str) -> Result:
         raise InvalidError(
             f"{path} cannot be read: it is damaged or cut short.", "Run `handbench eval` again."
         ) from error
+    known = ("protocol", "summary", "official", "given", "warnings", "suspicions", "provenance", "row", "per_bucket")
+    if any(key not in record for key in known):
+        raise InvalidError(f"{path} was written by another version of handbench.", "Run `handbench eval` again.")
     for row in record["summary"]:
         # JSON has no NaN: a figure that does not exist was written as null
         row.update({key: float("nan") for key in ("value", "low", "high") if row[key] is None})
-    known: Any = {key: record[key] for key in KNOWN}
-    return Result(ids=ids, reflected=reflected, clusters=clusters, **tables, **known)
+    return Result(ids=ids, reflected=reflected, clusters=clusters, **tables, **{key: record[key] for key in known})
 
 
 def _arrays(group: h5py.Group) -> dict[str, NDArray]:

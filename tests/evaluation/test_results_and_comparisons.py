@@ -157,3 +157,14 @@ def test_a_protocol_in_millimetres_computes_there(truth, noisy, result):
     found = evaluate(truth, noisy(truth), load("freihand").model_copy(update={"unit": "mm"}))
     for row, same in zip(found.summary, result.summary, strict=True):
         assert row["value"] == pytest.approx(same["value"], rel=1e-6), row
+
+
+def test_a_result_of_another_version_is_refused_and_scored_anew(make_hands, noisy, tmp_path):
+    truth = make_hands(4)
+    write_result(tmp_path / "a.h5", evaluate(truth, noisy(truth)))
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        record = json.loads(file.attrs["record"])
+        del record["suspicions"]
+        file.attrs["record"] = json.dumps(record)
+    with pytest.raises(InvalidError, match="another version"):
+        read_result(tmp_path / "a.h5")
