@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from handbench.console import say
 from handbench.errors import InvalidError, MissingError
 from handbench.hands.record import Hands
-from handbench.store.atomic import replacing, saying_why
+from handbench.store.atomic import saying_why
 from handbench.store.hands_file import HandsFile, join_files, write_hands
 from handbench.store.records import write_json
 
@@ -86,10 +86,13 @@ class Parts:
     def finish(self, meta: dict[str, Any]) -> HandsFile:
         """Join the blocks into the file, put it in place and remove the folder."""
         parts = [self._part(start) for start, _ in self.ranges()]
-        with replacing(self.path) as whole:
+        # inside the folder, so that a kill leaves nothing beside it
+        whole = self.folder / "whole"
+        with saying_why(self.path):
             join_files(whole, parts, {**meta, "plan": self.plan["what"]})
             with HandsFile(whole) as written:
                 written.verify()
+            whole.replace(self.path)
         shutil.rmtree(self.folder)
         return HandsFile(self.path)
 

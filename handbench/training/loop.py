@@ -70,6 +70,8 @@ class Trainer:
         done = self.per_epoch * (self.epoch + (epochs["pretrain"] if self.stage == "main" else 0)) + self.step
         self.writer = SummaryWriter(str(self.plan.folder), purge_step=done)
         self._begin_stage(resumed)
+        # on a CPU, gradients of indexed points are otherwise summed in the order in which threads come
+        torch.use_deterministic_algorithms(self.fabric.device.type == "cpu")
         try:
             with (
                 progress(f"train {self.method.name}", total, "steps", done) as self.advance,
@@ -87,6 +89,7 @@ class Trainer:
             say(f"Saved at epoch {self.epoch}, step {self.step}: the same command goes on from there.")
             raise
         finally:
+            torch.use_deterministic_algorithms(False)
             self.writer.close()
         if not (self.plan.folder / "best.pt").exists():
             # no validation score was ever finite

@@ -204,3 +204,15 @@ def test_a_killed_run_resumes_to_the_same_arrays(tmp_path):
     hands, images = some_hands(40)
     write_hands(tmp_path / "whole.h5", hands, images)
     assert HandsFile(path).checksums == HandsFile(tmp_path / "whole.h5").checksums
+
+
+def test_what_a_killed_writer_left_is_swept_and_a_living_one_s_is_not(tmp_path):
+    hands, _ = some_hands(2)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead, living = (tmp_path / f".a.h5.{pid}.part" for pid in (ended.pid, os.getppid()))
+    for left in (dead, living):
+        left.write_text("half")
+    write_hands(tmp_path / "a.h5", hands)
+    assert not dead.exists()
+    assert living.exists()
