@@ -76,7 +76,7 @@ def test_train(official, keep):
     command = ("train", "clip-hand3d", "--size", "tiny", "--device", "cpu", "--data", prepared)
     command = (*command, *[word for setting in sets for word in ("--set", setting)])
     whole = timed(official / "whole", *command)
-    moments = np.random.default_rng(1).uniform(0.35 * whole, 0.95 * whole, 6).tolist()
+    moments = np.random.default_rng(1).uniform(0.3 * whole, 0.6 * whole, 6).tolist()
     hits = 0
     for k in range(2):
         hits += killed_until_done(official / f"killed{k}", moments[3 * k : 3 * k + 3], *command)

@@ -23,6 +23,7 @@ from handbench.errors import InvalidError
 from handbench.methods.blocks.backbone import read_state
 from handbench.methods.blocks.torchvision_shim import ensure_torchvision
 
+CHUNK = 16
 LIMIT = 77  # tokens of a prompt, start and end included
 EMBED = 512  # ViT-B/32
 PREFIXES = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection")
@@ -58,8 +59,13 @@ class FrozenText:
     def pooled(self, prompts: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
         """(n, 512) features of the prompts; each text goes through the tower once, the last `cache` are kept."""
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._pooled]
-        if new:
-            self._pooled.update(zip(new, self.encode(new, device).pooled.unbind(), strict=True))
+        for start in range(0, len(new), CHUNK):
+            chunk = new[start : start + CHUNK]
+            # always as many at once: the last digits of a feature depend on the size of the product it came from, and
+            # must not depend on what was met before (a resumed run starts with nothing kept)
+            padded = chunk + [chunk[-1]] * (CHUNK - len(chunk))
+            features = self.encode(padded, device).pooled[: len(chunk)]
+            self._pooled.update(zip(chunk, features.unbind(), strict=True))
         for prompt in prompts:
             self._pooled.move_to_end(prompt)
         features = torch.stack([self._pooled[prompt].to(device) for prompt in prompts])
