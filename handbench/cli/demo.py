@@ -15,8 +15,8 @@ SENTENCE = (
 
 def demo(
     out: Annotated[Path | None, typer.Option(help="its folder (default HANDBENCH_HOME/demo/NxEPOCHS)")] = None,
-    n: Annotated[int, typer.Option("--n", min=8, help="synthetic training frames; each has four images")] = 240,
-    epochs: Annotated[int, typer.Option(min=1, help="of training")] = 8,
+    n: Annotated[int, typer.Option("--n", min=8, help="synthetic training frames; each has four images")] = 200,
+    epochs: Annotated[int, typer.Option(min=1, help="of training")] = 4,
 ) -> None:
     """Run the whole chain on a synthetic hand.
 
