@@ -26,6 +26,11 @@ def hand_model_file(side: str) -> Path:
     return home() / "data" / f"mano-{side}.npz"
 
 
+def row_label(variant: str, size: str) -> str:
+    """A variant's name in files: the variant, and the size where it is not full."""
+    return variant if size == "full" else f"{variant}.{size}"
+
+
 def run_folder(method: str, variant: str, seed: int) -> Path:
     return home() / "train" / method / variant / str(seed)
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from handbench.errors import UsageError
-from handbench.places import shipped
+from handbench.places import row_label, shipped
 from handbench.sections import did_you_mean, read_toml, require_known, validated
 
 SECTIONS = ("model", "data", "train")
@@ -77,8 +77,7 @@ class Recipe(Section):
 
     @property
     def label(self) -> str:
-        """The variant's name in files: the variant, and the size where it is not full."""
-        return self.variant if self.size == "full" else f"{self.variant}.{self.size}"
+        return row_label(self.variant, self.size)
 
 
 def recipe_names() -> list[str]:

@@ -26,6 +26,17 @@ def real_data() -> Path:
     return _shared("HANDBENCH_REAL_DATA", "real")
 
 
+@pytest.fixture(scope="session")
+def golden():
+    """A loader of the full golden files; the test is skipped, saying so, where they are absent."""
+
+    def read(name: str) -> dict[str, np.ndarray]:
+        with np.load(_shared("HANDBENCH_GOLDENS", "goldens") / f"shared_{name}.npz", allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+    return read
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """HANDBENCH_HOME and HANDBENCH_DATA of the test's own."""

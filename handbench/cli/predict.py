@@ -35,8 +35,7 @@ def predict(
     from handbench.store.hands_file import HandsFile
 
     where = choose_device(device)
-    label = variant if size == "full" else f"{variant}.{size}"
-    weights = checkpoint or places.run_folder(method, label, seed) / "best.pt"
+    weights = checkpoint or places.run_folder(method, places.row_label(variant, size), seed) / "best.pt"
     chosen = load(protocol)
     dataset = chosen.dataset or chosen.name
     truth = HandsFile(data or places.prepared(dataset, chosen.split or "test"), f"`handbench prep {dataset}` makes it.")

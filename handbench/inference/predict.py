@@ -14,6 +14,7 @@ from handbench.hands.record import Hands
 from handbench.inference.checkpoint import build, file_digest, read_checkpoint
 from handbench.inference.crops import Crops, to_device
 from handbench.methods.base import Method
+from handbench.places import row_label
 from handbench.store.hands_file import HandsFile
 from handbench.store.parts import Parts
 from handbench.store.records import made
@@ -61,7 +62,7 @@ def predict(
         with progress(f"predict {out.stem}", len(truth), "images", done) as advance:
             for start, stop in todo:
                 crops = Crops(truth, model.input_size, about["margin"], model.given, np.arange(start, stop))
-                hands = _predict_block(model, crops, truth.ids[start:stop], device, batch, workers)
+                hands = predict_in_memory(model, crops, device, batch, workers)
                 if not about["mesh"]:
                     # no training sample had a mesh: the vertices are nobody's answer
                     hands = hands.replace(vertices=None)
@@ -73,16 +74,11 @@ def predict(
 def row_of(checkpoint: Path, method: str) -> str:
     """The name of a checkpoint's row: what it is, not what was typed. METHOD-VARIANT[.SIZE]-SEED."""
     about = read_checkpoint(checkpoint, method=method)["about"]
-    label = about["variant"] if about["size"] == "full" else f"{about['variant']}.{about['size']}"
-    return f"{method}-{label}-{about['seed']}"
+    return f"{method}-{row_label(about['variant'], about['size'])}-{about['seed']}"
 
 
 def predict_in_memory(model: Method, crops: Crops, device: torch.device, batch: int, workers: int) -> Hands:
-    """The same for samples that need not be kept: validation while training."""
-    return _predict_block(model, crops, crops.file.ids[crops.index], device, batch, workers)
-
-
-def _predict_block(model: Method, crops: Crops, ids: Any, device: torch.device, batch: int, workers: int) -> Hands:
+    """The hands of these samples, in memory: a block of a file, or what validation while training needs."""
     joints, vertices = [], []
     for loaded in DataLoader(crops, batch_size=batch, num_workers=workers):
         prediction = model.predict(to_device(loaded, device))  # type: ignore[arg-type]
@@ -90,5 +86,8 @@ def _predict_block(model: Method, crops: Crops, ids: Any, device: torch.device, 
         if prediction.vertices is not None:
             vertices.append(prediction.vertices.cpu().numpy())
     return Hands(
-        id=ids, joints=np.concatenate(joints), vertices=np.concatenate(vertices) if vertices else None, meta={}
+        id=crops.file.ids[crops.index],
+        joints=np.concatenate(joints),
+        vertices=np.concatenate(vertices) if vertices else None,
+        meta={},
     )

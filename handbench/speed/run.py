@@ -40,7 +40,7 @@ def time_all(
     where = choose_device(device)
     if threads:
         torch.set_num_threads(threads)
-    label = variant if size == "full" else f"{variant}.{size}"
+    label = places.row_label(variant, size)
     runs = sorted((places.home() / "train").glob("*/*/*/best.pt"))
     if method is not None:
         jobs = [(method, label, places.run_folder(method, label, seed) / "best.pt")]
@@ -101,7 +101,7 @@ def file_name(record: dict[str, Any]) -> str:
     torch_version = machine["torch"].split("+")[0]
     cuda = f"-cu{machine['cuda'].replace('.', '')}" if machine["kind"] == "cuda" else ""
     device = machine["device"] if machine["kind"] == "cuda" else f"cpu{machine['threads']}"
-    label = record["variant"] if record["size"] == "full" else f"{record['variant']}.{record['size']}"
+    label = places.row_label(record["variant"], record["size"])
     quick = "-quick" if record["effort"] == "quick" else ""
     slug = "".join(c if c.isalnum() else "-" for c in device.lower()).removeprefix("nvidia-")
     return (

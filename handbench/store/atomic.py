@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import glob
 import os
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from handbench.errors import MissingError
+from handbench.errors import InvalidError, MissingError
 
 
 @contextmanager
@@ -28,6 +29,23 @@ def replacing(path: Path) -> Iterator[Path]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path, busy: str) -> Iterator[None]:
+    """Makes the folder; within the block no other process is in such a block of the same folder.
+
+    Raises InvalidError saying `busy` where one is. A killed process leaves no lock.
+    """
+    with saying_why(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "lock", "w")  # noqa: SIM115 - held until the block ends
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InvalidError(busy, "Wait for it, or stop it.") from None
+        yield
 
 
 def _sweep(path: Path) -> None:

@@ -8,7 +8,6 @@ there they are joined, in order, into one file, which is renamed into place.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from handbench.console import say
 from handbench.errors import InvalidError, MissingError
 from handbench.hands.record import Hands
-from handbench.store.atomic import saying_why
+from handbench.store.atomic import alone, saying_why
 from handbench.store.hands_file import HandsFile, join_files, write_hands
 from handbench.store.records import write_json
 
@@ -40,14 +39,8 @@ class Parts:
         self.plan = {"samples": len(ids), "block": block, "what": hashlib.sha256(text.encode()).hexdigest()}
 
     def __enter__(self) -> Parts:
-        with saying_why(self.path):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise InvalidError(f"Another run is writing {self.path}.", "Wait for it, or stop it.") from None
+        self._lock = alone(self.folder, f"Another run is writing {self.path}.")
+        self._lock.__enter__()
         plan_file = self.folder / "plan.json"
         if not self._same_plan(plan_file):
             left = list(self.folder.glob("*.h5"))
@@ -59,7 +52,7 @@ class Parts:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._lock.close()
+        self._lock.__exit__(None, None, None)
 
     def _same_plan(self, plan_file: Path) -> bool:
         try:

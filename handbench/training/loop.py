@@ -40,6 +40,7 @@ class Trainer:
         self.fabric.launch()
         # where the run stands: what `last.pt` keeps beside weights and optimiser
         self.stage, self.epoch, self.step = "pretrain" if self.train.pretrain_epochs else "main", 0, 0
+        self.epochs = {"pretrain": self.train.pretrain_epochs, "main": self.train.epochs}
         self.best = math.inf
         # of the epoch so far: the sum at each step, and the terms at the last one
         self.losses: list[float] = []
@@ -65,9 +66,7 @@ class Trainer:
             box="box" in self.method.given,
         )
         self.per_epoch = len(self._batches(np.arange(len(self.data))))
-        epochs = {"pretrain": self.train.pretrain_epochs, "main": self.train.epochs}
-        total = self.per_epoch * sum(epochs.values())
-        done = self.per_epoch * (self.epoch + (epochs["pretrain"] if self.stage == "main" else 0)) + self.step
+        total, done = self.per_epoch * sum(self.epochs.values()), self._steps_done()
         self.writer = SummaryWriter(str(self.plan.folder), purge_step=done)
         self._begin_stage(resumed)
         # on a CPU, gradients of indexed points are otherwise summed in the order in which threads come
@@ -78,7 +77,7 @@ class Trainer:
                 deferred_interrupt() as self.interrupt,
             ):
                 while True:
-                    while self.epoch < epochs[self.stage]:
+                    while self.epoch < self.epochs[self.stage]:
                         self._epoch()
                     if self.stage == "main":
                         break
@@ -172,14 +171,18 @@ class Trainer:
             raise InvalidError("A training batch has a single sample.", "Batch normalisation needs train.batch=2.")
         return batches
 
+    def _steps_done(self) -> int:
+        """Steps since the run began, over both stages."""
+        before = self.epochs["pretrain"] if self.stage == "main" else 0
+        return self.per_epoch * (before + self.epoch) + self.step
+
     def _end_of_epoch(self, rate: float) -> None:
         self.epoch, self.step = self.epoch + 1, 0
-        at = self.per_epoch * (self.epoch + (self.train.pretrain_epochs if self.stage == "main" else 0))
+        at = self._steps_done()
         mean = float(np.mean(self.losses))
         scalars = {"loss/sum": mean, "lr": rate, **{f"loss/{name}": value for name, value in self.terms.items()}}
-        ends = self.epoch == (self.train.epochs if self.stage == "main" else self.train.pretrain_epochs)
         score = None
-        if self.epoch % self.train.validate_every == 0 or ends:
+        if self.epoch % self.train.validate_every == 0 or self.epoch == self.epochs[self.stage]:
             errors = self.validation.errors(self.method, self.fabric.device)
             scalars |= {f"validation/{name}": value for name, value in errors.items()}
             # without a validation sample the last epoch counts as the best
@@ -187,11 +190,9 @@ class Trainer:
         for name, value in scalars.items():
             self.writer.add_scalar(name, value, at)
         self.plan.log(stage=self.stage, epoch=self.epoch, **scalars)
-        better = self.stage == "main" and score is not None and score < self.best
-        if better:
-            self.best = score  # type: ignore[assignment]
         # `last.pt` knows the best score: it comes second, so that a kill between the two costs nothing
-        if better:
+        if self.stage == "main" and score is not None and score < self.best:
+            self.best = score
             self._save(self.plan.folder / "best.pt", state=False)
         self._save(self.last)
         self.interrupt.check()

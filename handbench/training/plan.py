@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from handbench.errors import InvalidError
 from handbench.hands.mano import HandModel
 from handbench.inference.checkpoint import file_digest, read_checkpoint
 from handbench.recipe import Recipe
-from handbench.store.atomic import replacing, saying_why
+from handbench.store.atomic import alone, replacing, saying_why
 from handbench.store.hands_file import HandsFile
 from handbench.store.records import made, write_json
 
@@ -100,14 +99,7 @@ class Plan:
         there = list(self.folder.iterdir()) if self.folder.exists() else []
         if restart and there and not (self.folder / "run.json").exists():
             raise InvalidError(f"{self.folder} is not the folder of a run.", "It is not deleted: choose another.")
-        with saying_why(self.folder / "run.json"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = open(self.folder / "lock", "w")  # noqa: SIM115 - held until the block ends
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InvalidError(f"Another process trains in {self.folder}.", "Wait for it, or stop it.") from None
+        with alone(self.folder, f"Another process trains in {self.folder}."):
             if restart:
                 for path in self.folder.iterdir():
                     if path.name != "lock":

@@ -28,8 +28,7 @@ def build_method(plan: Plan) -> Method:
     cls = find(plan.recipe.method)
     config = validated(cls.Config, plan.recipe.model, "The recipe", "model")
     torch.manual_seed(plan.seed)
-    method = cls(config, plan.hand, plan.about["fingertips"])
-    return method
+    return cls(config, plan.hand, plan.about["fingertips"])
 
 
 def _load_weights(method: Method, plan: Plan) -> None:
@@ -55,17 +54,12 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
     # what could fail comes before an earlier run is deleted
     _load_weights(method, plan)
     with plan.begun(restart):
-        return _train(plan, method, device)
-
-
-def _train(plan: Plan, method: Method, device: torch.device) -> Path:
-    best = plan.folder / "best.pt"
-    if method.descends:
-        return Trainer(plan, method, device).run()
-    plan.about["samples"], plan.about["validation_samples"] = len(plan.every_index), 0
-    method.fit(_truth_batches(plan, method))
-    for name in ("best.pt", "last.pt"):
-        save_checkpoint(plan.folder / name, method, plan.hand, plan.about, finished=True)
+        if method.descends:
+            return Trainer(plan, method, device).run()
+        plan.about["samples"], plan.about["validation_samples"] = len(plan.every_index), 0
+        method.fit(_truth_batches(plan, method))
+        for path in (best, plan.folder / "last.pt"):
+            save_checkpoint(path, method, plan.hand, plan.about, finished=True)
     return best
 
 

@@ -6,7 +6,6 @@ import contextlib
 import pickle
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,16 +19,6 @@ from handbench.hands.mano_pickle import chumpy_array, read_mano_pickle
 PROTOCOLS = range(6)
 # modules as they are called now, and as they were when the official files were written
 RENAMED = ((b"numpy._core.multiarray", b"numpy.core.multiarray"), (b"scipy.sparse._csc", b"scipy.sparse.csc"))
-
-
-@pytest.fixture
-def write(tmp_path: Path):
-    def write(data: bytes, name: str = "file.pkl") -> Path:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return path
-
-    return write
 
 
 def made_up_hand(side: str = "right") -> dict[str, object]:

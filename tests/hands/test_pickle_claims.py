@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +14,6 @@ from handbench.hands import pickled_objects, pickles
 from handbench.hands.pickles import load_restricted
 
 PROTOCOLS = range(6)
-
-
-@pytest.fixture
-def write(tmp_path: Path):
-    def write(data: bytes, name: str = "file.pkl") -> Path:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return path
-
-    return write
 
 
 ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +14,6 @@ from handbench.hands.pickles import load_restricted
 PROTOCOLS = range(6)
 # modules as they are called now, and as they were when the official files were written
 RENAMED = ((b"numpy._core.multiarray", b"numpy.core.multiarray"), (b"scipy.sparse._csc", b"scipy.sparse.csc"))
-
-
-@pytest.fixture
-def write(tmp_path: Path):
-    def write(data: bytes, name: str = "file.pkl") -> Path:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return path
-
-    return write
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -27,16 +27,6 @@ def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "it_ran"
 
 
-@pytest.fixture
-def write(tmp_path: Path):
-    def write(data: bytes, name: str = "file.pkl") -> Path:
-        path = tmp_path / name
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
 class Calls:
     """Pickles as a call of `function(*args)`, with an optional state."""
 
