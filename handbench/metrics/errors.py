@@ -17,8 +17,9 @@ def distances(target: ArrayLike, points: ArrayLike, valid: ArrayLike | None = No
     a, b = np.asarray(target, np.float64), np.asarray(points, np.float64)
     if a.shape != b.shape or a.shape[-1:] != (3,):
         raise InvalidError(f"Cannot compare points {b.shape} with {a.shape}.", "Both must be (samples, points, 3).")
-    difference = a - b
-    distance = np.sqrt((difference * difference).sum(-1))
+    square = np.square(a - b)
+    # in the order of the official sum, and several times faster than `sum` over three
+    distance = np.sqrt(square[..., 0] + square[..., 1] + square[..., 2])
     return distance if valid is None else np.where(np.asarray(valid, bool), distance, np.nan)
 
 
@@ -45,8 +46,19 @@ def mean_of_point_means(values: NDArray) -> float:
 
 
 def mean_of_point_medians(values: NDArray) -> float:
-    """The official median: mean over points of each point's own median, not the median of everything."""
+    """`median-pjpe`, the official median of (N, K) errors: mean over points of each point's own median.
+
+    NaN errors do not count; a point that no sample has is left out. Not the median of everything: that is
+    `plain_median`. Source: freihand: utils/eval_util.py EvalUtil.get_measures.
+    """
     return _over_points(values, np.median)
+
+
+def plain_median(values: NDArray) -> float:
+    """`median-pjpe-plain`: the median of all (N, K) errors together, NaN left out; NaN if there is none."""
+    present = np.asarray(values, np.float64)
+    present = present[~np.isnan(present)]
+    return float(np.median(present)) if present.size else float("nan")
 
 
 def _over_points(values: NDArray, statistic) -> float:
