@@ -14,7 +14,7 @@ from tests.conftest import hands_in_view
 
 
 def test_evaluate_and_compare_from_python(tmp_path):
-    truth = hands_in_view(8)
+    truth = hands_in_view(12)
     (tmp_path / "evaluation_xyz.json").write_text(json.dumps(truth.tolist()))
     results = []
     for name, noise in (("a", 0.002), ("b", 0.006)):

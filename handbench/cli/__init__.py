@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from handbench import __version__
-from handbench.cli import compare, demo, doctor, evaluate, importing, ls, predict, prep, speed, synth, train
+from handbench.cli import compare, demo, doctor, evaluate, importing, ls, predict, prep, speed, submit, synth, train
 from handbench.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MISSING, HandbenchError
 
 # what the extra `methods` brings
@@ -37,6 +37,7 @@ for name, command in (
     ("import", importing.import_predictions),
     ("eval", evaluate.evaluate),
     ("compare", compare.compare),
+    ("submit", submit.submit),
     ("speed", speed.speed),
     ("demo", demo.demo),
     ("doctor", doctor.doctor),

@@ -9,27 +9,31 @@ import typer
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="a result file of `handbench eval` (HANDBENCH_HOME/results)")],
+    a: Annotated[Path, typer.Argument(help="a result file of `handbench eval --result` (HANDBENCH_HOME/results)")],
     b: Annotated[Path, typer.Argument(help="another, of the same protocol")],
     json: Annotated[str | None, typer.Option(metavar="FILE", help="write the record there too; - is stdout")] = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="compare unlike rows, and say what is unlike")] = False,
-    seed: Annotated[int, typer.Option(help="of the resampling")] = 0,
+    metric: Annotated[
+        str | None, typer.Option(help="whose joints and samples to show: mpjpe/procrustes (default: the first mpjpe)")
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="samples to show each way")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="of the sign flips")] = 0,
 ) -> None:
     """Say whether A is better than B.
 
-    Paired differences with 95 % intervals; results that are not comparable are refused, with what differs.
+    Paired differences with 95 % intervals, and a test of each corrected for their number; by occlusion, by joint, and
+    the samples that differ most. Results that are not comparable are refused, with what differs.
 
     Example: handbench compare runs/results/freihand/a.h5 runs/results/freihand/b.h5
     """
     from handbench.evaluation.compare import compare as run
-    from handbench.evaluation.result_file import read_result
-    from handbench.report.summary import comparison_text
+    from handbench.report.comparison import comparison_text
     from handbench.store.records import dump_json, write_json
 
-    found = run(read_result(a), read_result(b), seed=seed, anyway=anyway)
-    if json != "-":
-        print(comparison_text(found.to_record(), a.stem, b.stem))
-    else:
-        print(dump_json(found.to_record()).decode(), end="")
-    if json and json != "-":
-        write_json(Path(json), found.to_record())
+    record = run(a, b, seed=seed, anyway=anyway, figure=metric, top=top).to_record()
+    if json == "-":
+        print(dump_json(record).decode(), end="")
+        return
+    print(comparison_text(record))
+    if json:
+        write_json(Path(json), record)

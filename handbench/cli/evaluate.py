@@ -14,7 +14,13 @@ def evaluate(
     table: Annotated[str | None, typer.Option(help="print this table from everything in HANDBENCH_HOME")] = None,
     protocol: Annotated[str | None, typer.Option(help="a protocol: freihand, freihand@1 (default: freihand)")] = None,
     truth: Annotated[Path | None, typer.Option(help="a prepared HDF5, or a folder with the official files")] = None,
-    pred: Annotated[Path | None, typer.Option(help="an HDF5 of predictions, pred.json or pred.zip")] = None,
+    pred: Annotated[
+        Path | None, typer.Option(help="predictions: HDF5, pred.json or .zip, DexYCB text, npz, CSV")
+    ] = None,
+    order: Annotated[str | None, typer.Option(help="joint order of --pred, where not its format's: fh21, ho3d")] = None,
+    axes: Annotated[str | None, typer.Option(help="axes of --pred: opencv, opengl")] = None,
+    unit: Annotated[str | None, typer.Option(help="unit of --pred: m, dm, cm, mm")] = None,
+    result: Annotated[Path | None, typer.Option(help="keep the errors of every sample here (.h5), to compare")] = None,
     json: Annotated[str | None, typer.Option(metavar="FILE", help="the result as JSON; - is stdout")] = None,
     latex: Annotated[bool, typer.Option("--latex", help="print LaTeX instead of Markdown")] = False,
     standalone: Annotated[bool, typer.Option("--standalone", help="with --latex: a whole document")] = False,
@@ -28,17 +34,18 @@ def evaluate(
     Example: handbench eval --protocol freihand --truth FreiHAND_pub_v2_eval --pred pred.json --json result.json
     """
     if table is not None:
-        if truth or pred or scores_txt or strict or protocol:
+        if truth or pred or scores_txt or strict or protocol or result or order or axes or unit:
             raise UsageError(
-                "--table takes no --protocol, --truth, --pred, --strict, --scores-txt.",
+                "--table takes no --protocol, --truth, --pred (and what belongs to it), --strict, --scores-txt.",
                 "It prints what is in HANDBENCH_HOME; score a file of your own with --pred.",
             )
         _table(table, json, latex, standalone)
     elif latex or standalone:
         raise UsageError("--latex is for tables.", "handbench eval --table 1 --latex")
     elif pred is not None:
-        _one(protocol or "freihand", truth, pred, json, scores_txt, strict)
-    elif protocol is not None and not (truth or scores_txt or strict):
+        written = {name: said for name, said in (("order", order), ("axes", axes), ("unit", unit)) if said}
+        _one(protocol or "freihand", truth, pred, json, scores_txt, strict, result, written)
+    elif protocol is not None and not (truth or scores_txt or strict or result or order or axes or unit):
         _home(protocol, json)
     else:
         raise UsageError("Nothing to score.", "Give --pred FILE, or --table 1 for everything in HANDBENCH_HOME.")
@@ -55,7 +62,7 @@ def _table(name: str, json: str | None, latex: bool, standalone: bool) -> None:
     from handbench.report.table import build_table
 
     spec = load_spec(name)
-    results = [result.to_record() for result in score_home(load(spec.protocol))]
+    results = score_home(load(spec.protocol))
     speeds = read_speeds(places.home() / "speed")
     built = build_table(spec, results, speeds)
     if json != "-":
@@ -64,28 +71,35 @@ def _table(name: str, json: str | None, latex: bool, standalone: bool) -> None:
 
 
 def _one(
-    protocol: str, truth: Path | None, pred: Path, json: str | None, scores_txt: Path | None, strict: bool
+    protocol: str,
+    truth: Path | None,
+    pred: Path,
+    json: str | None,
+    scores_txt: Path | None,
+    strict: bool,
+    result: Path | None,
+    written: dict[str, str],
 ) -> None:
     from handbench import places
     from handbench.console import warn
     from handbench.evaluation.official_text import scores_txt as official
     from handbench.evaluation.protocol import load
-    from handbench.evaluation.scoring import evaluate as score
+    from handbench.evaluation.scoring import score
     from handbench.report.summary import summary_text
     from handbench.store.atomic import replacing
 
     chosen = load(protocol)
     true = truth or places.prepared(chosen.dataset or chosen.name, chosen.split or "test")
-    result = score(true, pred, chosen, strict=strict)
-    for warning in result.warnings:
+    record = score(true, pred, chosen, strict=strict, out=result, written=written)
+    for warning in record["warnings"]:
         warn(warning)
     if scores_txt:
-        text = official(result)
+        text = official(record)
         with replacing(scores_txt) as part:
             part.write_text(text)
     if json != "-":
-        print(summary_text(result.to_record()))
-    _write_json(json, result.to_record())
+        print(summary_text(record))
+    _write_json(json, record)
 
 
 def _home(protocol: str, json: str | None) -> None:
@@ -97,7 +111,7 @@ def _home(protocol: str, json: str | None) -> None:
     from handbench.report.summary import summary_text
 
     chosen = load(protocol)
-    records = [result.to_record() for result in score_home(chosen)]
+    records = score_home(chosen)
     if not records:
         raise MissingError(
             f"There are no predictions in {places.predictions_file(chosen.name, 'x').parent}.",

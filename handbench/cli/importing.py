@@ -9,13 +9,15 @@ import typer
 
 
 def import_predictions(
-    file: Annotated[Path, typer.Argument(help="pred.json, pred.zip, or an HDF5 of hands")],
+    file: Annotated[Path, typer.Argument(help="pred.json, pred.zip, DexYCB text, .npz, .csv, or an HDF5 of hands")],
     name: Annotated[str, typer.Option(help="the row's name in tables")],
     protocol: Annotated[str, typer.Option(help="whose test set they are of")] = "freihand",
     truth: Annotated[Path | None, typer.Option(help="the prepared test set (default: the protocol's)")] = None,
-    order: Annotated[str, typer.Option(help="joint order of the file: fh21, ho3d, rhd, stb")] = "fh21",
-    axes: Annotated[str, typer.Option(help="opencv or opengl")] = "opencv",
-    unit: Annotated[str, typer.Option(help="m, dm, cm or mm")] = "m",
+    order: Annotated[
+        str | None, typer.Option(help="joint order of the file: fh21, ho3d, rhd, stb (default: by its format)")
+    ] = None,
+    axes: Annotated[str | None, typer.Option(help="opencv or opengl (default: by its format)")] = None,
+    unit: Annotated[str | None, typer.Option(help="m, dm, cm or mm (default: by its format)")] = None,
     given: Annotated[
         list[str] | None,
         typer.Option(help="what it took from the truth: root, 'root depth', scale, box, side, camera; or nothing"),
@@ -24,9 +26,13 @@ def import_predictions(
 ) -> None:
     """Bring somebody's predictions in.
 
-    They stand beside those of `handbench predict`. Nothing is converted unless told.
+    They stand beside those of `handbench predict`. A pred.json, pred.zip or DexYCB text is read as the official
+    script of the protocol reads it (HO-3D: its joint order, OpenGL axes; DexYCB: mm); .npz, .csv and .h5 are metres,
+    OpenCV axes, FH21 order. --order, --axes, --unit say otherwise. What it was read as is printed.
 
     Example: handbench import pred.zip --name hamer --protocol freihand --given box
+
+    Example: handbench import joints.npz --name mine --protocol dexycb-s0 --unit mm
     """
     from handbench import places
     from handbench.console import say, warn
@@ -36,10 +42,9 @@ def import_predictions(
     chosen = load(protocol)
     true = truth or places.prepared(chosen.dataset or chosen.name, chosen.split or "test")
     target = out or places.predictions_file(chosen.name, name)
-    count, suspicions = take_in(
-        file, target, chosen, true, name=name, order=order, axes=axes, unit=unit, given=stated(given)
-    )
-    for suspicion in suspicions:
+    taken = take_in(file, target, chosen, true, name=name, order=order, axes=axes, unit=unit, given=stated(given))
+    say(taken.read_as)
+    for suspicion in taken.suspicions:
         warn(suspicion)
-    say(f"{count:,} samples")
+    say(f"{taken.samples:,} samples")
     print(target)

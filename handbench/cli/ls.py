@@ -16,6 +16,7 @@ def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) ->
 
     from handbench import places
     from handbench.datasets import find, names
+    from handbench.evaluation import protocol
     from handbench.store.records import dump_json
 
     def shipped(kind: str) -> dict[str, dict]:
@@ -30,7 +31,7 @@ def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) ->
             name: ", ".join([*recipe.get("sizes", {}), *recipe.get("variants", {})])
             for name, recipe in shipped("methods").items()
         },
-        "protocols": {name: protocol.get("title", "") for name, protocol in shipped("protocols").items()},
+        "protocols": {name: protocol.load(name).title for name in protocol.names()},
         "tables": {name: table.get("title", "") for name, table in shipped("tables").items()},
         "prepared": {path.name: _size(path) for path in sorted(home.glob("data/*.h5"))},
         "trained": {

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from handbench import __version__, places
 from handbench.console import say, warn
 from handbench.errors import InvalidError, MissingError
-from handbench.evaluation.protocol import Protocol
-from handbench.evaluation.result import Result
-from handbench.evaluation.result_file import read_result, write_result
-from handbench.evaluation.scoring import evaluate
+from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol
+from handbench.evaluation.result_file import read_record
+from handbench.evaluation.scoring import score
 from handbench.store.hands_file import HandsFile
 
 
-def score_home(protocol: Protocol) -> list[Result]:
-    """The results of every `predictions/PROTOCOL/*.h5`; what was scored before is read, unless something changed.
+def score_home(protocol: Protocol) -> list[dict[str, Any]]:
+    """The record of each of `predictions/PROTOCOL/*.h5`; what was scored before is read, unless something changed.
 
     A file that cannot be scored is left out with a warning that names it and says why.
     """
@@ -26,7 +26,7 @@ def score_home(protocol: Protocol) -> list[Result]:
         places.prepared(protocol.dataset or protocol.name, protocol.split or "test"),
         f"`handbench prep {protocol.dataset or protocol.name}` makes it.",
     )
-    results: list[Result] = []
+    results: list[dict[str, Any]] = []
     with truth:
         for path in files:
             try:
@@ -36,30 +36,30 @@ def score_home(protocol: Protocol) -> list[Result]:
     return results
 
 
-def _scored(path: Path, protocol: Protocol, truth: HandsFile) -> Result:
+def _scored(path: Path, protocol: Protocol, truth: HandsFile) -> dict[str, Any]:
     with HandsFile(path) as predictions:
         stored = places.result_file(protocol.name, path.stem)
-        result = _stored(stored, protocol, truth, predictions)
-        if result is None:
+        record = _stored(stored, protocol, truth, predictions)
+        if record is None:
             say(f"scoring {path}")
-            result = evaluate(truth, predictions, protocol)
-            write_result(stored, result)
-        return result
+            record = score(truth, predictions, protocol, out=stored)
+        return record
 
 
-def _stored(path: Path, protocol: Protocol, truth: HandsFile, predictions: HandsFile) -> Result | None:
-    """The stored result, if it is of just this protocol, truth and predictions."""
+def _stored(path: Path, protocol: Protocol, truth: HandsFile, predictions: HandsFile) -> dict[str, Any] | None:
+    """The record of the stored result, if it is of just this protocol, truth and predictions."""
     try:
-        result = read_result(path)
+        record = read_record(path)
     except (MissingError, InvalidError):
         return None
-    seen = result.provenance
+    seen = record["provenance"]
     same = (
         # another version may have scored otherwise
         seen["handbench"] == __version__
-        and result.protocol["id"] == protocol.identity(truth.ids, str(truth.meta["source"]), truth.digest())
+        and record["protocol"]["definition"] == protocol.definition()
+        and seen["truth"]["source"] == str(truth.meta.get("source", OFFICIAL_FILES))
         and seen["truth"]["digest"] == truth.digest()
         and seen["predictions_digest"] == predictions.digest()
         and seen["predictions"] == predictions.meta.get("made")
     )
-    return result if same else None
+    return record if same else None

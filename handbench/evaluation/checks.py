@@ -13,9 +13,10 @@ from handbench.hands.record import Hands
 LARGEST = 1e100
 
 
-def match(truth_ids: NDArray, predicted_ids: NDArray) -> NDArray | None:
+def match(truth_ids: NDArray, predicted_ids: NDArray, also: NDArray | None = None) -> NDArray | None:
     """Where each sample of the truth is among the predictions (N,); None where both have the same order.
 
+    Predictions of ids in `also` may be there and are not used.
     Raises InvalidError naming ids that are missing, unknown or there twice.
     """
     if len(truth_ids) == len(predicted_ids) and (truth_ids == predicted_ids).all():
@@ -24,7 +25,7 @@ def match(truth_ids: NDArray, predicted_ids: NDArray) -> NDArray | None:
     require_unique(truth_ids, "truth")
     require_unique(predicted_ids, "predictions")
     missing = truth_ids[~np.isin(truth_ids, predicted_ids)]
-    unknown = predicted_ids[~np.isin(predicted_ids, truth_ids)]
+    unknown = predicted_ids[~np.isin(predicted_ids, truth_ids if also is None else also)]
     if len(missing):
         raise InvalidError(
             f"{len(missing):,} of {len(truth_ids):,} samples have no prediction: {some(missing)}.",
@@ -55,7 +56,7 @@ def require_finite(block: Hands, start: int, what: str) -> None:
         if array is None:
             continue
         # not finite, or so large that its square is not
-        bad = ~(np.abs(array) < LARGEST).all((1, 2))
+        bad = ~(np.abs(array) < min(LARGEST, float(np.finfo(array.dtype).max))).all((1, 2))
         if bad.any():
             i = int(np.argmax(bad))
             raise InvalidError(

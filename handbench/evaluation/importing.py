@@ -1,9 +1,9 @@
-"""Others' predictions -> Hands: `read_predictions`. Nothing is converted unless it is said."""
+"""Others' predictions -> Hands: `read_predictions`. Nothing is converted unless its format, or somebody, says so."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,85 +11,225 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench.errors import InvalidError, MissingError, UsageError
-from handbench.evaluation.archive import read_member
-from handbench.evaluation.prediction_json import parse
-from handbench.evaluation.protocol import Protocol, load
-from handbench.hands.joints import to_fh21
+from handbench.evaluation.prediction_ids import Samples, ordered_ids, placed
+from handbench.evaluation.prediction_json import read_json
+from handbench.evaluation.prediction_npz import read_npz
+from handbench.evaluation.prediction_text import Rows, is_dexycb, line_of, read_csv, read_dexycb
+from handbench.evaluation.protocol import Conventions
+from handbench.hands.joints import ORDERS, to_fh21
 from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile
 from handbench.store.records import made
 
 AXES = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
 PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}
+KNOWN = "Give pred.json, pred.zip, DexYCB text, .npz, .csv or an HDF5 of hands."
+# formats whose conventions are the official script's
+OFFICIAL = ("JSON", "DexYCB text")
+WORDS = {
+    "fh21": "FH21 order",
+    "ho3d": "HO-3D order",
+    "rhd": "RHD order",
+    "stb": "STB order",
+    "opencv": "OpenCV axes",
+    "opengl": "OpenGL axes",
+    "m": "metres",
+    "dm": "decimetres",
+    "cm": "centimetres",
+    "mm": "millimetres",
+}
 
 
 def read_predictions(
     path: Path | str,
-    samples: Protocol | str | Sequence[str] | NDArray,
+    samples: Samples,
     *,
-    order: str = "fh21",
-    axes: str = "opencv",
-    unit: str = "m",
+    written: Conventions = Conventions(),  # noqa: B008 - a tuple
+    order: str | None = None,
+    axes: str | None = None,
+    unit: str | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Hands:
-    """A pred.json (`[xyz_list, verts_list]`), a pred.zip that holds one, or a Hands file -> Hands, m, OpenCV, FH21.
+    """A file of predictions -> Hands, m, OpenCV, FH21. The format is found by suffix and content:
 
-    `samples`: the protocol, its name, or the ids of the entries in order (a JSON file has none of its own).
-    `order`, `axes`, `unit`: what the file uses. `meta` is added to that of the predictions (method, given, ...).
-    Raises MissingError if it is not there, InvalidError naming the sample by index and id, UsageError.
+    pred.json, pred.zip   `[xyz_list, verts_list]`, in the official order (FreiHAND, HO-3D)
+    DexYCB text           lines `image_id,x0,y0,z0,...,z20`; ids that are no samples are passed over, as officially
+    .npz                  arrays `joints` (N, 21, 3), and perhaps `vertices` (N, V, 3), `id` (N)
+    CSV                   a header `id,x0,y0,z0,...,z20`, or without `id`; commas, semicolons or tabs
+    .h5                   hands, as handbench writes them
+
+    `samples`: the protocol, its name, or the ids of the samples in the official order. Entries without ids are in that
+    order; an `id` is a sample's id or its official number.
+    `written`: how official files of the protocol are written (`Protocol.written`): it holds for JSON and DexYCB text,
+    the other formats are m, OpenCV, FH21. `order`, `axes`, `unit` say otherwise, for any format. What it was read as
+    stands in meta["imported_as"]; `read_as` says it in words. `meta` is added to that of the predictions.
+    Raises MissingError if it is not there, InvalidError naming sample, line or ids, UsageError.
     """
     path = Path(path)
-    turned, divided = _choice(AXES, axes, "axes"), _choice(PER_METRE, unit, "unit")
+    told = {"order": order, "axes": axes, "unit": unit}
+    for known, word in ((ORDERS, order), (AXES, axes), (PER_METRE, unit)):
+        if word is not None and word not in known:
+            what = next(key for key, value in told.items() if value == word)
+            raise UsageError(f"Unknown {what} {word!r}.", f"Known: {', '.join(known)}.")
     if not path.exists():
-        raise MissingError(f"There are no predictions at {path}.", "Give a pred.json, a pred.zip or a Hands file.")
+        raise MissingError(f"There are no predictions at {path}.", KNOWN)
     if path.is_dir():
-        raise InvalidError(f"{path} is a folder, not predictions.", "Give the pred.json or pred.zip in it.")
-    if path.suffix in (".h5", ".hdf5"):
-        with HandsFile(path) as file:
-            hands = file.read()
-    else:
-        hands = _from_json(path, samples)
-    hands = _converted(hands, order, np.array(turned), divided)
-    read = {"order": order, "axes": axes, "unit": unit}
-    return hands.replace(meta={**hands.meta, "imported_as": read, **(meta or {})})
+        raise InvalidError(f"{path} is a folder, not predictions.", "Give the file in it.")
+    kind = file_format(path)
+    hands, noted = _READERS[kind](path, samples)
+    _require_finite(hands, path.name)
+    kind = "JSON" if kind == "archive" else kind
+    usual = written if kind in OFFICIAL else Conventions()
+    read = Conventions(*(said or default for said, default in zip(told.values(), usual, strict=True)))
+    hands = _converted(hands, read)
+    imported = {"format": kind, **read._asdict(), "told": [key for key, said in told.items() if said], **noted}
+    return hands.replace(meta={**hands.meta, "imported_as": imported, **(meta or {})})
 
 
-def _from_json(path: Path, samples: Protocol | str | Sequence[str] | NDArray) -> Hands:
-    name = path.name
+def assumed(meta: Mapping[str, Any]) -> Conventions:
+    """What imported predictions were read as, by their meta; FH21, OpenCV, metres where they were not imported."""
+    read = meta.get("imported_as", {})
+    return Conventions(**{key: read[key] for key in Conventions._fields if key in read})
+
+
+def read_as(meta: Mapping[str, Any]) -> str:
+    """One sentence: what the file was read as, and why. `meta`: of imported predictions."""
+    read = meta["imported_as"]
+    told, conventions = read["told"], ", ".join(WORDS[word] for word in assumed(meta))
+    why = {"JSON": "the official layout", "DexYCB text": "the official layout", "HDF5": "a file of handbench"}.get(
+        read["format"], f"handbench's own conventions, for {read['format']}"
+    )
+    if len(told) == 3:
+        why = "as told"
+    elif told:
+        why = f"{' and '.join(told)} as told, else {why}"
+    sentence = f"read as: {conventions} ({why})"
+    if passed := read.get("passed_over"):
+        sentence += f"; {passed:,} lines are of frames that do not count"
+    return sentence
+
+
+def file_format(path: Path) -> str:
+    """JSON, archive, npz, DexYCB text, CSV or HDF5: by content, and by suffix. Raises InvalidError."""
+    suffix = path.suffix.lower()
     with path.open("rb") as file:
-        archived = file.read(4) == b"PK\x03\x04" or path.suffix == ".zip"
-    if archived:
-        member, data = read_member(path)
-        name = f"{member} in {path.name}"
+        head = file.read(1 << 16)
+    if not head:
+        raise InvalidError(f"{path} is empty.", "Write it again.")
+    if head.startswith(b"\x89HDF\r\n\x1a\n") or suffix in (".h5", ".hdf5"):
+        return "HDF5"
+    if suffix == ".npz":
+        return "npz"
+    if head.startswith(b"PK\x03\x04") or suffix == ".zip":
+        return "npz" if head[30:60].split(b".npy")[0] in (b"joints", b"vertices", b"id") else "archive"
+    if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")) or suffix in (
+        (".pkl", ".pickle", ".pth", ".pt", ".npy", ".mat")
+    ):
+        raise InvalidError(
+            f"{path.name} is of a kind that is not read ({suffix or 'a pickle'}).",
+            "Write it as numpy.savez('pred.npz', joints=..., vertices=..., id=...).",
+        )
+    text = head.lstrip(b"\xef\xbb\xbf").lstrip()
+    if suffix == ".json" or text[:1] in (b"[", b"{"):
+        return "JSON"
+    first = text.partition(b"\n")[0].decode(errors="replace")
+    return "DexYCB text" if is_dexycb(first) else "CSV"
+
+
+def _json(path: Path, samples: Samples) -> tuple[Hands, dict[str, Any]]:
+    return _json_text(path, samples, archived=False)
+
+
+def _archive(path: Path, samples: Samples) -> tuple[Hands, dict[str, Any]]:
+    return _json_text(path, samples, archived=True)
+
+
+def _json_text(path: Path, samples: Samples, archived: bool) -> tuple[Hands, dict[str, Any]]:
+    hands, digest = read_json(path, ordered_ids(samples), archived)
+    return hands.replace(meta=_made(path, digest)), {}
+
+
+def _npz(path: Path, samples: Samples) -> tuple[Hands, dict[str, Any]]:
+    joints, vertices, names = read_npz(path, path.name)
+    if names is None:
+        ids = np.asarray(ordered_ids(samples), np.str_)
+        _require_count(len(joints), ids, path.name)
     else:
-        data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()[:12]
-    meta = {"method": path.stem, "made": made() | {"read_from": path.name, "sha256": digest}}
-    return parse(data, _ids(samples), name).replace(meta=meta)
+        ids, index = placed(names, samples, lambda i: f"entry {i}", path.name)
+        joints, vertices = joints[index], None if vertices is None else vertices[index]
+    return Hands(id=ids, joints=joints, vertices=vertices, meta=_made(path)), {}
 
 
-def _ids(samples: Protocol | str | Sequence[str] | NDArray) -> Sequence[str] | NDArray:
-    protocol = load(samples) if isinstance(samples, str) else samples
-    if not isinstance(protocol, Protocol):
-        return protocol
-    ids = protocol.official_ids()
-    if ids is None:
-        raise UsageError(f"The protocol {protocol.name} has no official list of samples.", "Give a Hands file.")
-    return ids
+def _dexycb(path: Path, samples: Samples) -> tuple[Hands, dict[str, Any]]:
+    return _from_rows(path, read_dexycb(path, path.name), samples, extra=True)
 
 
-def _converted(hands: Hands, order: str, turned: NDArray, divided: float) -> Hands:
+def _csv(path: Path, samples: Samples) -> tuple[Hands, dict[str, Any]]:
+    return _from_rows(path, read_csv(path, path.name), samples, extra=False)
+
+
+def _hdf5(path: Path, samples: Samples) -> tuple[Hands, dict[str, Any]]:
+    with HandsFile(path) as file:
+        return file.read(), {}
+
+
+_READERS = {"JSON": _json, "archive": _archive, "npz": _npz, "DexYCB text": _dexycb, "CSV": _csv, "HDF5": _hdf5}
+
+
+def _from_rows(path: Path, rows: Rows, samples: Samples, extra: bool) -> tuple[Hands, dict[str, Any]]:
+    joints = rows.joints
+    if rows.names is None:
+        ids = np.asarray(ordered_ids(samples), np.str_)
+        _require_count(len(joints), ids, path.name)
+    else:
+        ids, index = placed(rows.names, samples, line_of(rows), path.name, extra)
+        joints = joints[index]
+    passed = len(rows.joints) - len(joints)
+    return Hands(id=ids, joints=joints, meta=_made(path)), {"passed_over": passed} if passed else {}
+
+
+def _made(path: Path, digest: str = "") -> dict[str, Any]:
+    if not digest:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"method": path.stem, "made": made() | {"read_from": path.name, "sha256": digest[:12]}}
+
+
+def _require_count(count: int, ids: NDArray, what: str) -> None:
+    if count == len(ids):
+        return
+    where = f"entry {count} ({ids[count]}) is not there" if count < len(ids) else f"entry {len(ids)} is no sample's"
+    raise InvalidError(
+        f"{what} has {count:,} samples, {len(ids):,} are expected: {where}.",
+        "Without ids it must have every sample, in the official order; or add `id`.",
+    )
+
+
+def _require_finite(hands: Hands, what: str) -> None:
+    for name in ("joints", "vertices"):
+        array = getattr(hands, name)
+        if array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
+            i = int(np.argmax(~np.isfinite(array).all((1, 2))))
+            raise InvalidError(
+                f"Sample {i} ({hands.id[i]}) of {what} has NaN or infinity in its {name}.", "Predict it again."
+            )
+
+
+def _converted(hands: Hands, read: Conventions) -> Hands:
     if hands.joints is None:
         raise InvalidError("The predictions have no joints.", "Every protocol scores joints.")
-    joints, vertices = to_fh21(hands.joints, order), hands.vertices
     # What is not to be converted keeps its type and its bits.
-    if (turned != 1).any() or divided != 1:
-        joints = joints * turned / divided
-        vertices = None if vertices is None else vertices * turned / divided
-    return hands.replace(joints=joints, vertices=vertices)
+    joints = hands.joints if read.order == "fh21" else to_fh21(hands.joints, read.order)
+    turned, divided = np.array(AXES[read.axes]), PER_METRE[read.unit]
+    return hands.replace(joints=_scaled(joints, turned, divided), vertices=_scaled(hands.vertices, turned, divided))
 
 
-def _choice(known: Mapping[str, Any], word: str, what: str) -> Any:
-    if word not in known:
-        raise UsageError(f"Unknown {what} {word!r}.", f"Known: {', '.join(known)}.")
-    return known[word]
+def _scaled(points: Any, turned: NDArray, divided: float) -> Any:
+    if points is None or ((turned == 1).all() and divided == 1):
+        return points
+    points = np.array(points, np.float64)
+    if (turned != 1).any():
+        points *= turned
+    if divided != 1:
+        points /= divided
+    return points

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation import checks
-from handbench.evaluation.importing import read_predictions
+from handbench.evaluation.importing import assumed, read_as, read_predictions
 from handbench.evaluation.protocol import Given, Protocol
 from handbench.evaluation.sources import opened
 from handbench.evaluation.suspicions import suspect
+from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile, write_hands
+
+# unit, axes, order and side are looked for in this many samples, evenly spread
+LOOKED_AT = 2000
 
 
 def stated(given: list[str] | None) -> tuple[str, ...] | None:
@@ -24,6 +28,14 @@ def stated(given: list[str] | None) -> tuple[str, ...] | None:
     return () if given == ["nothing"] else tuple(given)
 
 
+class TakenIn(NamedTuple):
+    """How many samples, what the file was read as, and what looks odd about it: both in words."""
+
+    samples: int
+    read_as: str
+    suspicions: list[str]
+
+
 def take_in(
     file: Path,
     target: Path,
@@ -31,12 +43,12 @@ def take_in(
     truth: Path,
     *,
     name: str,
-    order: str,
-    axes: str,
-    unit: str,
-    given: tuple[str, ...] | None,
-) -> tuple[int, list[str]]:
-    """Write `file` as predictions to `target`; returns their number, and what looks odd about them, in words.
+    order: str | None = None,
+    axes: str | None = None,
+    unit: str | None = None,
+    given: tuple[str, ...] | None = None,
+) -> TakenIn:
+    """Write `file` as predictions to `target`. `order`, `axes`, `unit`: what the file uses, None by its format.
 
     Raises InvalidError, the sample named, for a wrong count, other ids, another shape, NaN or infinity.
     """
@@ -56,15 +68,19 @@ def take_in(
             "split": true.meta.get("split"),
             "truth_digest": true.digest(),
         }
-        hands = read_predictions(file, np.sort(true.ids), order=order, axes=axes, unit=unit, meta=meta)
-        sequence = checks.match(true.ids, hands.id)
+        ids = true.column("id")
+        written = protocol.written
+        hands = read_predictions(file, np.sort(ids), written=written, order=order, axes=axes, unit=unit, meta=meta)
+        sequence = checks.match(ids, hands.id)
         hands = hands if sequence is None else hands.take(sequence)
         checks.require_finite(hands, 0, "predictions")
-        block = true.read(0, len(true.ids))
+        fields: dict[str, Any] = {name: true.column(name) for name in ("joints", "joints_valid") if name in true.fields}
+        block = Hands(id=ids, **fields)
         checks.require_annotated(block, 0)
-        suspicions = suspect(np.asarray(block.joints), np.asarray(hands.joints))
+        some = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), LOOKED_AT)).astype(int))
+        suspicions = suspect(np.asarray(block.joints)[some], np.asarray(hands.joints)[some], assumed(hands.meta))
     write_hands(target, hands)
-    return len(hands), suspicions
+    return TakenIn(len(hands), read_as(hands.meta), suspicions)
 
 
 def _require_free(target: Path) -> None:

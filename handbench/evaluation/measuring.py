@@ -1,192 +1,230 @@
-"""The metrics of a protocol over blocks of samples: per-sample values, per-joint errors, curves."""
+"""The errors of one block of samples under a plan: per joint, per sample, and counts for the curves.
+
+Lengths go in as metres, are computed in the protocol's unit and come out in millimetres. Nothing is kept between
+blocks, so that blocks can be measured side by side.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handbench.evaluation.protocol import Metric, Protocol
+from handbench.evaluation.metric import MEDIANS, PER_JOINT, Metric
+from handbench.evaluation.plan import Plan, key
+from handbench.hands.joints import permutation
+from handbench.hands.palm import palm_from_wrist, wrist_from_palm
 from handbench.hands.record import Hands
-from handbench.metrics import align
-from handbench.metrics.curves import Tally, sample_auc, thresholds
-from handbench.metrics.errors import distances, mean_of_point_means, sample_mean
+from handbench.metrics import align, bones, image_plane, scale_align, temporal
+from handbench.metrics.curves import Tally, first_within, point_areas, sample_auc
+from handbench.metrics.errors import distances, sample_mean
 from handbench.metrics.fscore import fscore
 
+TIPS = (4, 8, 12, 16, 20)
 # fewer points than this can be moved onto anything
-FEWEST_POINTS = 3
-# alignments that a mesh of another topology can still have: none needs vertex by vertex correspondence
-WITHOUT_CORRESPONDENCE = ("none", "root", "procrustes-official")
+FEWEST_POINTS = {"rigid": 3, "procrustes": 3, "procrustes-official": 3, "centroid-scale": 2}
+# a bone scales a hand wherever it is known, seen or not
+BY_BONE = ("root-scale", "scale-translation", "scale-translation-stb")
+MOVED: dict[str, Callable[..., NDArray]] = {
+    "root-scale": scale_align.root_scale,
+    "scale-translation": scale_align.scale_translation,
+    "scale-translation-stb": scale_align.scale_translation_stb,
+    "centroid-scale": scale_align.centroid_scale,
+    "rigid": align.rigid,
+    "procrustes": align.procrustes,
+}
 
 
-class Measurement:
-    """Feed blocks with `add`, in the order of the samples; read `samples`, `joint_errors`, `reflected` and `value`.
+@dataclass
+class Measured:
+    """One block of n samples.
 
-    Lengths go in as metres, are computed in the protocol's unit and come out in millimetres.
-    `mesh`: both sides have vertices; `same_topology`: equally many (the official script decides it on the first
-    sample; in a file every sample has the same number).
+    samples      `METRIC/ALIGNMENT` -> (n,): mm, or the metric's unit; NaN where a sample has none
+    points       the same key -> (n, K): what is averaged point by point, where not every point counts
+    joints       alignment -> (n, 21) mm
+    tallies      the same key -> counts of one curve
+    reflected    (n,) bool
     """
 
-    def __init__(self, protocol: Protocol, mesh: bool, same_topology: bool, workers: int = 1):
-        self.protocol = protocol
-        self.mesh, self.same_topology, self.workers = mesh, same_topology, workers
-        self.to_mm = 1000.0 / protocol.per_metre
-        self._samples: dict[tuple[str, str], list[NDArray]] = defaultdict(list)
-        self._joint_errors: dict[str, list[NDArray]] = defaultdict(list)
-        self._reflected: list[NDArray] = []
-        self._tallies: dict[tuple[str, str], Tally] = {}
-        self._mesh_means: dict[str, Tally] = {}
-        self.rows = [
-            (metric, alignment)
-            for metric in protocol.metrics
-            for alignment in metric.alignments
-            if self._applies(metric, alignment)
-        ]
+    reflected: NDArray
+    samples: dict[str, NDArray] = field(default_factory=dict)
+    points: dict[str, NDArray] = field(default_factory=dict)
+    joints: dict[str, NDArray] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
 
-    def _applies(self, metric: Metric, alignment: str) -> bool:
-        if not metric.of_mesh:
-            return True
-        if not self.mesh:
-            return False
-        return self.same_topology or (metric.name == "f-score" and alignment in WITHOUT_CORRESPONDENCE)
 
-    def add(self, truth: Hands, predicted: Hands) -> None:
-        """One block: the same samples in both, checked to be finite."""
-        scale = self.protocol.per_metre
-        target = np.asarray(truth.joints, np.float64) * scale
-        points = np.asarray(predicted.joints, np.float64) * scale
-        valid = None if truth.joints_valid is None else np.asarray(truth.joints_valid, bool)
-        if valid is not None and valid.all():
-            valid = None
-        if valid is not None:
-            target = np.where(valid[..., None], target, np.nan)
-        self._add_joints(target, points, valid)
-        if self.mesh:
-            self._add_mesh(target, points, valid, truth, predicted)
+def measure(plan: Plan, truth: Hands, predicted: Hands, inner: slice) -> Measured:
+    """Measure the samples `inner` of a block; what lies around them are the frames before and after.
 
-    def _add_joints(self, target: NDArray, points: NDArray, valid: NDArray | None) -> None:
-        reflected = None
-        for alignment in self._alignments(of_mesh=False):
-            to, moved = target, points
-            few = np.zeros(len(target), bool)
+    Truth and predictions have the same samples in the same order, checked to be finite.
+    """
+    return _Block(plan, truth, predicted, inner).measured
+
+
+class _Block:
+    def __init__(self, plan: Plan, truth: Hands, predicted: Hands, inner: slice):
+        self.plan, self.protocol = plan, plan.protocol
+        self.order = np.argsort(permutation(self.protocol.written.order))
+        around = truth, predicted
+        truth, predicted = truth.take(inner), predicted.take(inner)
+        self.annotated, self.counted = _masks(self.protocol.joints, truth)
+        self.target, self.points = self._in_unit(truth, predicted)
+        # what of the joints decides an alignment; None where all do
+        self.valid = None if self.counted.all() else self.counted
+        self.measured = Measured(reflected=np.zeros(len(truth), bool))
+        self._joints()
+        if plan.in_time:
+            self._in_time(*around, inner)
+        self._others(truth)
+        if plan.mesh:
+            self._mesh(truth, predicted)
+
+    def _in_unit(self, truth: Hands, predicted: Hands) -> tuple[NDArray, NDArray]:
+        """Joints (n,21,3) of both in the unit that is computed in; NaN where the truth is not annotated."""
+        target, points = np.asarray(truth.joints), np.asarray(predicted.joints, np.float64) * self.protocol.per_metre
+        if self.protocol.official == "dexycb" and target.dtype == np.float32:
+            # hpe_eval.py multiplies in single precision: 6e-5 mm from doing it in double
+            target = (target * np.float32(1000)).astype(np.float64)
+        else:
+            target = target.astype(np.float64) * self.protocol.per_metre
+        annotated, _ = _masks(self.protocol.joints, truth)
+        if not annotated.all():
+            target = np.where(annotated[..., None], target, np.nan)
+        if self.protocol.wrist == "palm":
+            points = palm_from_wrist(points)
+        elif self.protocol.wrist is not None:
+            target = wrist_from_palm(target, self.protocol.wrist)
+        return target, points
+
+    def _joints(self) -> None:
+        found = self.measured
+        official = False
+        for alignment in self.plan.alignments(of_mesh=False):
+            to, moved = self.target, self.points
+            few = self.counted.sum(1) < FEWEST_POINTS.get(alignment, 1)
             if alignment == "root":
                 root = self.protocol.root_index
-                to, moved = align.root_align(target, target[:, root]), align.root_align(points, points[:, root])
+                to, moved = align.root_align(to, to[:, root]), align.root_align(moved, moved[:, root])
+            elif alignment == "procrustes-official":
+                moved, found.reflected = align.procrustes_official(to, moved, self.valid)
+                official = True
+            elif alignment in BY_BONE:
+                moved = MOVED[alignment](to, moved, None if self.annotated.all() else self.annotated)
             elif alignment != "none":
-                few = np.zeros(len(target), bool) if valid is None else valid.sum(1) < FEWEST_POINTS
-                if alignment == "procrustes-official":
-                    moved, reflected = align.procrustes_official(target, points, valid)
-                else:
-                    moved = _proper(alignment, target, points, valid)
-            errors = distances(to, moved, valid)
+                moved = MOVED[alignment](to, moved, self.valid)
+            errors = distances(to, moved, self.valid)
             errors[few] = np.nan
-            self._joint_errors[alignment].append(errors * self.to_mm)
-            for metric in self.protocol.metrics:
-                if metric.name == "mpjpe" and alignment in metric.alignments:
-                    self._keep(metric, alignment, sample_mean(errors) * self.to_mm)
-                elif metric.name == "auc" and alignment in metric.alignments:
-                    self._curve(metric, alignment, errors)
-        if reflected is None:
-            reflected = align.fit_official(target, points, valid).reflected
-        self._reflected.append(reflected)
+            found.joints[alignment] = errors * self.plan.to_mm
+            for metric in self.plan.metrics(alignment, *PER_JOINT):
+                self._joint_metric(metric, alignment, errors)
+        if not official:
+            found.reflected = align.fit_official(self.target, self.points, self.valid).reflected
 
-    def _add_mesh(
-        self, joints: NDArray, predicted_joints: NDArray, valid: NDArray | None, truth: Hands, predicted: Hands
-    ) -> None:
+    def _joint_metric(self, metric: Metric, alignment: str, errors: NDArray) -> None:
+        name, found = key(metric, alignment), self.measured
+        if metric.name in MEDIANS:
+            return
+        if metric.name == "auc":
+            tally = found.tallies[name] = Tally(self.plan.at(metric))
+            slots = first_within(errors, tally.at)
+            # the mean over joints is summed in the official order of joints: its last bit depends on it
+            tally.add(errors[:, self.order], slots[:, self.order])
+            points = point_areas(errors, tally.at, slots)
+        else:
+            points = found.joints[alignment]
+        self._keep(name, points)
+
+    def _keep(self, name: str, points: NDArray) -> None:
+        """Values (n, K) of a sample's points, and their mean."""
+        self.measured.samples[name] = sample_mean(points)
+        if self.plan.masked:
+            self.measured.points[name] = points
+
+    def _in_time(self, truth: Hands, predicted: Hands, inner: slice) -> None:
+        annotated, _ = _masks(self.protocol.joints, truth)
+        target, points = self._in_unit(truth, predicted)
+        root = self.protocol.root_index
+        for metric, alignment in self.plan.rows:
+            if metric.name not in ("acceleration", "jitter"):
+                continue
+            to, moved = target, points
+            if alignment == "root":
+                to, moved = align.root_align(to, to[:, root]), align.root_align(moved, moved[:, root])
+            if metric.name == "acceleration":
+                values = temporal.acceleration_error(to, moved, annotated, truth.track, truth.frame)
+            else:
+                values = temporal.jitter(moved, truth.track, truth.frame)
+            self.measured.samples[key(metric, alignment)] = values[inner] * self.plan.to_mm
+
+    def _others(self, truth: Hands) -> None:
+        for metric, alignment in self.plan.rows:
+            name = key(metric, alignment)
+            if metric.name == "bone-bias":
+                bias = bones.bone_length_bias(self.target, self.points, self.counted)
+                self.measured.samples[name] = bias * self.plan.to_mm
+            elif metric.name == "epe-2d":
+                camera = np.asarray(truth.camera, np.float64)
+                pixels = image_plane.epe_2d(self.target, self.points, camera, self.counted)
+                # a joint behind the camera has no image: its hand has no error, rather than that of the others
+                pixels[(self.counted & np.isnan(pixels)).any(1)] = np.nan
+                self._keep(name, pixels)
+
+    def _mesh(self, truth: Hands, predicted: Hands) -> None:
         target = np.asarray(truth.vertices, np.float64) * self.protocol.per_metre
         points = np.asarray(predicted.vertices, np.float64) * self.protocol.per_metre
         # a sample whose true mesh is missing has no mesh errors
         there = np.asarray(np.isfinite(target).all((1, 2)))
-        target, points = target[there], points[there]
-        joints, predicted_joints = joints[there], predicted_joints[there]
-        valid = None if valid is None else valid[there]
-        for alignment in self._alignments(of_mesh=True):
+        if not there.all():
+            target, points = target[there], points[there]
+        for alignment in self.plan.alignments(of_mesh=True):
             to, moved = target, points
             if alignment == "root":
                 root = self.protocol.root_index
-                to = align.root_align(target, joints[:, root])
-                moved = align.root_align(points, predicted_joints[:, root])
-            elif alignment == "procrustes-official" and not self.same_topology:
-                moved = align.move_official(align.fit_official(joints, predicted_joints, valid), points)
+                to = align.root_align(target, self.target[there][:, root])
+                moved = align.root_align(points, self.points[there][:, root])
+            elif alignment == "procrustes-official" and not self.plan.same_topology:
+                valid = None if self.valid is None else self.valid[there]
+                fit = align.fit_official(self.target[there], self.points[there], valid)
+                moved = align.move_official(fit, points)
             elif alignment == "procrustes-official":
                 moved, _ = align.procrustes_official(target, points)
             elif alignment != "none":
-                moved = _proper(alignment, target, points, None)
+                moved = MOVED[alignment](target, points)
             self._measure_mesh(alignment, to, moved, there)
 
     def _measure_mesh(self, alignment: str, target: NDArray, points: NDArray, there: NDArray) -> None:
-        wanted = [metric for metric, named in self.rows if metric.of_mesh and named == alignment]
-        by_vertex = [metric for metric in wanted if metric.name != "f-score"]
-        if by_vertex:
-            errors = distances(target, points)
-            rooted = ~np.isnan(errors).any(1)
-            for metric in by_vertex:
-                if metric.name == "mpvpe":
-                    tally = self._mesh_means.setdefault(alignment, Tally(np.array([0.0])))
-                    tally.add(errors[rooted])
-                    self._keep(metric, alignment, _spread(errors.mean(1) * self.to_mm, there))
-                else:
-                    self._curve(metric, alignment, errors, there)
-        scores = [metric for metric in wanted if metric.name == "f-score"]
+        samples = self.measured.samples
+        by_vertex = self.plan.metrics(alignment, "mpvpe", "auc-vertices")
+        errors = distances(target, points) if by_vertex else np.empty(0)
+        for metric in by_vertex:
+            name = key(metric, alignment)
+            if metric.name == "mpvpe":
+                samples[name] = _spread(errors.mean(1) * self.plan.to_mm, there)
+            else:
+                tally = self.measured.tallies[name] = Tally(self.plan.at(metric))
+                tally.add(errors)
+                samples[name] = _spread(sample_auc(errors, tally.at), there)
+        scores = self.plan.metrics(alignment, "f-score")
         if scores:
             rooted = np.isfinite(target).all((1, 2))
-            at = [float(metric.threshold or 0.0) / self.to_mm for metric in scores]
-            found = fscore(target[rooted], points[rooted], at, self.workers).f
+            at = [float(metric.threshold or 0.0) / self.plan.to_mm for metric in scores]
+            found = fscore(target[rooted], points[rooted], at).f
             for metric, values in zip(scores, found.T, strict=True):
-                self._keep(metric, alignment, _spread(_spread(values, rooted), there))
-
-    def _alignments(self, of_mesh: bool) -> list[str]:
-        return list(dict.fromkeys(alignment for metric, alignment in self.rows if metric.of_mesh == of_mesh))
-
-    def _keep(self, metric: Metric, alignment: str, values: NDArray) -> None:
-        self._samples[metric.called, alignment].append(values)
-
-    def _curve(self, metric: Metric, alignment: str, errors: NDArray, there: NDArray | None = None) -> None:
-        at = curve_thresholds(metric, self.to_mm)
-        self._tallies.setdefault((metric.called, alignment), Tally(at)).add(errors)
-        values = sample_auc(errors, at)
-        self._keep(metric, alignment, values if there is None else _spread(values, there))
-
-    def samples(self) -> dict[str, NDArray]:
-        """`METRIC/ALIGNMENT` -> (N,): mm, or 0..1; NaN where a sample has none."""
-        kept = {(metric.called, alignment) for metric, alignment in self.rows}
-        return {f"{m}/{a}": np.concatenate(parts) for (m, a), parts in self._samples.items() if (m, a) in kept}
-
-    def joint_errors(self) -> dict[str, NDArray]:
-        """Alignment -> (N, 21) mm; NaN where a joint is not annotated."""
-        return {alignment: np.concatenate(parts) for alignment, parts in self._joint_errors.items()}
-
-    def reflected(self) -> NDArray:
-        """(N,) bool: samples whose joints the official alignment mirrored."""
-        return np.concatenate(self._reflected)
-
-    def curves(self) -> dict[str, NDArray]:
-        """`METRIC/ALIGNMENT` -> (T, 2): threshold in mm, PCK (mean over points)."""
-        return {
-            f"{name}/{alignment}": np.stack([tally.at * self.to_mm, tally.pck()], 1)
-            for (name, alignment), tally in self._tallies.items()
-        }
-
-    def value(self, metric: Metric, alignment: str) -> float:
-        """The figure over all samples, averaged in the official order: per point first, then over points."""
-        if metric.name == "mpjpe":
-            return mean_of_point_means(np.concatenate(self._joint_errors[alignment]))
-        if metric.name == "mpvpe":
-            return self._mesh_means[alignment].mean() * self.to_mm
-        if metric.name == "f-score":
-            values = np.concatenate(self._samples[metric.called, alignment])
-            return float(np.mean(values[~np.isnan(values)])) if not np.isnan(values).all() else float("nan")
-        return self._tallies[metric.called, alignment].auc()
+                samples[key(metric, alignment)] = _spread(_spread(values, rooted), there)
 
 
-def curve_thresholds(metric: Metric, to_mm: float) -> NDArray:
-    """The thresholds of an AUC in the unit that is computed in: `linspace` there, so that ties fall as officially."""
-    return thresholds(float(metric.low or 0.0) / to_mm, float(metric.high or 0.0) / to_mm, int(metric.steps or 2))
-
-
-def _proper(alignment: str, target: NDArray, points: NDArray, valid: NDArray | None) -> NDArray:
-    return (align.rigid if alignment == "rigid" else align.procrustes)(target, points, valid)
+def _masks(which: str, truth: Hands) -> tuple[NDArray, NDArray]:
+    """(n,21) bool: joints whose place is known, and those of them that count."""
+    shape = np.asarray(truth.joints).shape[:2]
+    annotated = np.ones(shape, bool) if truth.joints_valid is None else np.asarray(truth.joints_valid, bool)
+    counted = annotated
+    if which == "visible":
+        counted = annotated & np.asarray(truth.joints_visible, bool)
+    elif which == "tips":
+        counted = annotated & np.isin(np.arange(shape[1]), TIPS)
+    return annotated, counted
 
 
 def _spread(values: NDArray, there: NDArray) -> NDArray:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from handbench.errors import InvalidError
-from handbench.evaluation.protocol import Protocol
-from handbench.evaluation.result import Result
+from handbench.evaluation.plan import Plan
 
-# FreiHAND's scores.txt, in its order: key -> our metric, alignment, and what a value is multiplied by (mm -> cm)
-FREIHAND: dict[str, tuple[str, str, float]] = {
-    "xyz_mean3d": ("mpjpe", "none", 0.1),
-    "xyz_auc3d": ("auc", "none", 1.0),
-    "xyz_al_mean3d": ("mpjpe", "procrustes-official", 0.1),
-    "xyz_al_auc3d": ("auc", "procrustes-official", 1.0),
+# key -> our metric, alignment, and what a value is multiplied by (mm -> cm), in the order of the script's scores.txt
+Figures = dict[str, tuple[str, str, float]]
+MESH: Figures = {
     "mesh_mean3d": ("mpvpe", "none", 0.1),
     "mesh_auc3d": ("auc-vertices", "none", 1.0),
     "mesh_al_mean3d": ("mpvpe", "procrustes-official", 0.1),
@@ -23,37 +19,71 @@ FREIHAND: dict[str, tuple[str, str, float]] = {
     "f_score_15": ("f@15", "none", 1.0),
     "f_al_score_15": ("f@15", "procrustes-official", 1.0),
 }
-FIGURES = {"freihand": FREIHAND}
+FIGURES: dict[str, Figures] = {
+    # freihand: eval.py
+    "freihand": {
+        "xyz_mean3d": ("mpjpe", "none", 0.1),
+        "xyz_auc3d": ("auc", "none", 1.0),
+        "xyz_al_mean3d": ("mpjpe", "procrustes-official", 0.1),
+        "xyz_al_auc3d": ("auc", "procrustes-official", 1.0),
+        **MESH,
+    },
+    # ho3d: eval.py
+    "ho3d": {
+        "xyz_mean3d": ("mpjpe", "none", 0.1),
+        "xyz_auc3d": ("auc", "none", 1.0),
+        "xyz_procrustes_al_mean3d": ("mpjpe", "procrustes-official", 0.1),
+        "xyz_procrustes_al_auc3d": ("auc", "procrustes-official", 1.0),
+        "xyz_scale_trans_al_mean3d": ("mpjpe", "scale-translation", 0.1),
+        "xyz_scale_trans_al_auc3d": ("auc", "scale-translation", 1.0),
+        **MESH,
+    },
+    # dex-ycb-toolkit: hpe_eval.py evaluate() returns these, mm, and prints them as a table
+    "dexycb": {
+        "absolute_mpjpe": ("mpjpe", "none", 1.0),
+        "absolute_auc": ("auc", "none", 1.0),
+        "root-relative_mpjpe": ("mpjpe", "root", 1.0),
+        "root-relative_auc": ("auc", "root", 1.0),
+        "procrustes_mpjpe": ("mpjpe", "procrustes-official", 1.0),
+        "procrustes_auc": ("auc", "procrustes-official", 1.0),
+    },
+}
+WITH_TEXT = ("freihand", "ho3d")
 
 
-def official_scores(
-    protocol: Protocol, summary: list[dict[str, Any]], mesh: bool, same_topology: bool
-) -> dict[str, float]:
-    """The official figures (cm; AUC and F 0..1), {} where the protocol follows no official script.
+def official_scores(plan: Plan, summary: list[dict[str, Any]]) -> dict[str, float]:
+    """The official figures (FreiHAND, HO-3D: cm; DexYCB: mm; AUC and F 0..1), {} where the protocol follows no script.
 
-    A mesh of another topology has -1 for its errors and AUC, which the script's conversion to cm makes -100 and -1
+    A mesh of another topology has -1 for its errors and AUC, which the scripts' conversion to cm makes -100 and -1
     (freihand: eval.py). Without vertices the mesh entries are absent: the official script does not run at all then.
     """
-    if protocol.official is None:
+    if plan.protocol.official is None:
         return {}
     values = {(row["metric"], row["alignment"]): float(row["value"]) for row in summary}
     scores = {}
-    for key, (metric, alignment, factor) in FIGURES[protocol.official].items():
+    for name, (metric, alignment, factor) in FIGURES[plan.protocol.official].items():
         if (metric, alignment) in values:
-            scores[key] = values[metric, alignment] * factor
-        elif mesh and not same_topology:
-            scores[key] = -100.0 if metric == "mpvpe" else -1.0
+            scores[name] = values[metric, alignment] * factor
+        elif plan.mesh and not plan.same_topology:
+            scores[name] = -100.0 if metric == "mpvpe" else -1.0
     return scores
 
 
-def scores_txt(result: Result) -> str:
-    """The text of the official scores.txt. Raises InvalidError where there is none: no such script, no vertices."""
-    style = result.protocol["definition"].get("official")
-    if style is None:
-        raise InvalidError(f"The protocol {result.protocol['name']} follows no official script.")
-    absent = [key for key in FIGURES[style] if key not in result.official]
+def scores_txt(record: dict[str, Any]) -> str:
+    """The text of the official scores.txt, from a result's record.
+
+    Raises InvalidError where there is none: no such script, no vertices.
+    """
+    protocol, official = record["protocol"], record["official"]
+    style = protocol["definition"].get("official")
+    if style not in WITH_TEXT:
+        raise InvalidError(
+            f"There is no official scores.txt for {protocol['name']}.",
+            "--json has the official figures." if style else "The protocol follows no official script.",
+        )
+    absent = [name for name in FIGURES[style] if name not in official]
     if absent:
         raise InvalidError(
             f"There is no official scores.txt without {absent[0]}.", "The official script needs vertices on both sides."
         )
-    return "".join(f"{key}: {result.official[key]:f}\n" for key in FIGURES[style])
+    return "".join(f"{name}: {official[name]:f}\n" for name in FIGURES[style])

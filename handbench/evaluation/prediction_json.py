@@ -1,13 +1,15 @@
 """`[xyz_list, verts_list]`, the JSON that the FreiHAND and HO-3D servers took, straight into numpy.
 
-simdjson fills flat buffers (200 MB in about a second); the nesting is then compared, character by character, with the
-only one that is right. What simdjson refuses (NaN, Infinity) is read slowly, to be able to name the sample.
+It is read block by block (store/json_arrays.py), from an archive too. What is not exactly as it must be is read again,
+whole, and what simdjson refuses (NaN, Infinity) slowly, to be able to name the sample.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +17,89 @@ import simdjson
 from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
+from handbench.evaluation.archive import MAX_BYTES, find_member, member_blocks
 from handbench.hands.record import Hands
-from handbench.store.json_arrays import flat_numbers, skeleton, structure
+from handbench.store.json_arrays import Irregular, NumberLists, file_blocks
 
 NESTED = "It must be [joints, vertices]: for each sample 21 and V lists of three numbers, in the official order."
 
 
-def parse(data: bytes, ids: Sequence[str] | NDArray, what: str) -> Hands:
-    """The bytes of a pred.json and the ids of its entries, in order -> joints (N, 21, 3), vertices (N, V, 3) or None.
+def read_json(path: Path, ids: Sequence[str] | NDArray, archived: bool) -> tuple[Hands, str]:
+    """A pred.json, or the archive that holds it, and the ids of its entries, in order -> joints (N, 21, 3), vertices
+    (N, V, 3) or None, and the SHA-256 of the JSON text.
 
     Numbers as they stand in the file. An empty list of vertices means that there are none. Raises InvalidError,
     naming the sample by index and id, for another count, another nesting, something that is no number, NaN.
     """
+    member = find_member(path) if archived else None
+    what = path.name if member is None else f"{member.filename} in {path.name}"
+
+    def blocks() -> Iterator[bytes]:
+        return file_blocks(path) if member is None else member_blocks(path, member)
+
+    digest = hashlib.sha256()
+    try:
+        joints, vertices = _regular(_hashed(blocks(), digest), ids, what)
+    except Irregular:
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidError(f"{what} is larger than {MAX_BYTES:,} bytes and not as it must be.", NESTED) from None
+        digest = hashlib.sha256()
+        joints, vertices = _parse(b"".join(_hashed(blocks(), digest)), ids, what)
+    return Hands(id=np.asarray(ids, dtype=np.str_), joints=joints, vertices=vertices), digest.hexdigest()
+
+
+def _hashed(blocks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+    for block in blocks:
+        digest.update(block)
+        yield block
+
+
+def _regular(blocks: Iterator[bytes], ids: Sequence[str] | NDArray, what: str) -> tuple[NDArray, NDArray | None]:
+    lists, n = NumberLists(blocks), len(ids)
+    lists.take(b"[")
+    joints = _samples(lists, "joints", ids, what)
+    lists.take(b",")
+    vertices = _samples(lists, "vertices", ids, what)
+    lists.take(b"]")
+    lists.end()
+    if joints.shape != (n, 21, 3) or (len(vertices) and vertices.shape[2] != 3):
+        raise Irregular
+    return joints, vertices if len(vertices) else None
+
+
+def _samples(lists: NumberLists, name: str, ids: Sequence[str] | NDArray, what: str) -> NDArray:
+    """The next list. What often goes wrong is named at once, without reading the whole file: NaN, and a cut."""
+    try:
+        return lists.samples(len(ids))
+    except Irregular as error:
+        # two lists were open
+        if error.ended and 2 + error.piece.count(b"[") > error.piece.count(b"]"):
+            where = f"{error.before} ({ids[error.before]})" if error.before < len(ids) else str(error.before)
+            raise InvalidError(
+                f"{what} is not valid JSON: it ends before sample {where} of its {name} does.",
+                "It is cut short: fetch or write it again.",
+            ) from None
+        _require_finite(error, name, ids, what)
+        raise
+
+
+def _require_finite(error: Irregular, name: str, ids: Sequence[str] | NDArray, what: str) -> None:
+    try:
+        samples = json.loads(b"[" + error.piece + b"]")
+    except (ValueError, RecursionError):
+        return
+    for i, sample in enumerate(samples, error.before):
+        array = _numbers(sample)
+        if array is None or array.ndim != 2 or i >= len(ids):
+            return
+        if not np.isfinite(array).all():
+            raise InvalidError(
+                f"Sample {i} ({ids[i]}) of {what} has NaN or infinity in its {name}.", "Predict it again."
+            ) from None
+
+
+def _parse(data: bytes, ids: Sequence[str] | NDArray, what: str) -> tuple[NDArray, NDArray | None]:
+    """Sample by sample: what is wrong with which."""
     parser = simdjson.Parser()
     try:
         document: Any = parser.parse(data)
@@ -37,19 +110,8 @@ def parse(data: bytes, ids: Sequence[str] | NDArray, what: str) -> Hands:
     for points, name in zip(lists, ("joints", "vertices"), strict=True):
         if len(points) or name == "joints":
             _require_count(len(points), ids, name, what)
-    arrays = _fast(lists, data) if isinstance(document, simdjson.Array) else None
-    if arrays is None:
-        arrays = [_sample_by_sample(lists[0], "joints", ids, what)]
-        arrays.append(_sample_by_sample(lists[1], "vertices", ids, what) if len(lists[1]) else None)
-    joints, vertices = arrays
-    assert joints is not None
-    for array, name in ((joints, "joints"), (vertices, "vertices")):
-        if array is not None and not np.isfinite(array).all():
-            i = int(np.argmax(~np.isfinite(array).all((1, 2))))
-            raise InvalidError(
-                f"Sample {i} ({ids[i]}) of {what} has NaN or infinity in its {name}.", "Predict it again."
-            )
-    return Hands(id=np.asarray(ids, dtype=np.str_), joints=joints, vertices=vertices)
+    joints = _sample_by_sample(lists[0], "joints", ids, what)
+    return joints, _sample_by_sample(lists[1], "vertices", ids, what) if len(lists[1]) else None
 
 
 def _slowly(data: bytes, what: str) -> Any:
@@ -81,27 +143,6 @@ def _require_count(count: int, ids: Sequence[str] | NDArray, name: str, what: st
         f"{what} has the {name} of {count:,} samples, {len(ids):,} are expected: {where}.",
         "A pred.json has no ids: it must have every sample, in the official order.",
     )
-
-
-def _fast(lists: list[Any], data: bytes) -> list[NDArray | None] | None:
-    """Both arrays, or None where anything is not as it must be (what, is then found sample by sample)."""
-    arrays: list[NDArray | None] = []
-    expected = []
-    for points in lists:
-        n = len(points)
-        if not n:
-            arrays.append(None)
-            expected.append(b"[]")
-            continue
-        flat = flat_numbers(points)
-        k = len(points[0]) if _is_list(points[0]) else 0
-        if not k or flat is None or flat.size != n * k * 3:
-            return None
-        expected.append(skeleton((n, k, 3)))
-        arrays.append(flat.reshape(n, k, 3).copy())
-    if structure(data) != b"[" + b",".join(expected) + b"]":
-        return None
-    return arrays if arrays[0] is not None and arrays[0].shape[1] == 21 else None
 
 
 def _sample_by_sample(points: Any, name: str, ids: Sequence[str] | NDArray, what: str) -> NDArray:

@@ -1,4 +1,4 @@
-"""What is measured, on which samples, how: a protocol, read from `recipes/protocols/NAME.toml`, and its identity."""
+"""What is measured, on which samples, how: a protocol, read from `recipes/protocols/*.toml`, and its identity."""
 
 from __future__ import annotations
 
@@ -6,75 +6,50 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from handbench.errors import UsageError
+from handbench.evaluation.metric import Metric
 from handbench.hands.joints import JOINT_NAMES
 from handbench.places import shipped
 from handbench.sections import read_toml, require_known, validated
 
-Alignment = Literal["none", "root", "rigid", "procrustes", "procrustes-official"]
 Given = Literal["root", "root depth", "scale", "box", "side", "camera"]
 OFFICIAL_FILES = "official files"
 # words about a protocol, not the protocol: they may change without changing its identity
 WORDS = ("title", "source", "decision")
 
 
-class Metric(BaseModel):
-    """One `[[metrics]]` table. `low`, `high`, `threshold` in mm.
+class Conventions(NamedTuple):
+    """How the points of a file are written: joint order, axes, unit."""
 
-    mpjpe, mpvpe           mean distance of joints, of vertices (only where prediction and truth share a topology)
-    auc, auc-vertices      area under the inclusive PCK curve over linspace(low, high, steps)
-    f-score                of the vertex sets, at `threshold`, strict
-    """
+    order: str = "fh21"
+    axes: str = "opencv"
+    unit: str = "m"
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Literal["mpjpe", "mpvpe", "auc", "auc-vertices", "f-score"]
-    alignments: tuple[Alignment, ...]
-    low: float | None = None
-    high: float | None = None
-    steps: int | None = None
-    threshold: float | None = None
-    # how the summary calls it, where one protocol has two ranges
-    label: str = ""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Metric:
-        curve, score = self.name in ("auc", "auc-vertices"), self.name == "f-score"
-        if curve and (self.low is None or self.high is None or self.steps is None or self.steps < 2):
-            raise ValueError(f"{self.name} needs low, high and steps")
-        if score and self.threshold is None:
-            raise ValueError("f-score needs a threshold")
-        if not curve and (self.low, self.high, self.steps) != (None, None, None):
-            raise ValueError(f"{self.name} takes no range")
-        if not score and self.threshold is not None:
-            raise ValueError(f"{self.name} takes no threshold")
-        return self
-
-    @property
-    def called(self) -> str:
-        if self.label:
-            return self.label
-        return f"f@{self.threshold:g}" if self.name == "f-score" else self.name
-
-    @property
-    def of_mesh(self) -> bool:
-        return self.name in ("mpvpe", "auc-vertices", "f-score")
-
-    @property
-    def unit(self) -> str:
-        return "mm" if self.name in ("mpjpe", "mpvpe") else ""
+# how the files of each official script are written
+WRITTEN = {
+    "freihand": Conventions(),
+    "ho3d": Conventions(order="ho3d", axes="opengl"),
+    "dexycb": Conventions(unit="mm"),
+}
 
 
 class Protocol(BaseModel):
     """A protocol. `count` and `ids` are those of the official list; without them any set of samples will do.
 
-    `root` a joint's name; `unit` the unit that the official script computes in (its alignment depends on it at the
-    level of 1e-6 mm); `given` what the official files give to everybody; `official` the official script whose
-    figures are printed beside ours.
+    ids, first     the name of sample i, from `first` on; with `gaps` the list leaves numbers out: frames without a hand
+    side           only the samples of this side; subset: only the frames that are held out of training
+    joints         which joints count: annotated, visible (joints_visible), or the annotated finger tips
+    root           a joint's name; wrist: how joint 0 of the truth, a palm centre, becomes a wrist (hands/palm.py);
+                   `palm` leaves it, and the predictions' is made of their wrist and middle MCP
+    unit           that of the official script's computation (its alignment depends on it at the level of 1e-6 mm)
+    buckets        by the share of the hand that something else covers
+    given          what the official files give to everybody
+    official       the official script whose figures are printed beside ours
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,10 +62,16 @@ class Protocol(BaseModel):
     count: int | None = None
     ids: str | None = None
     first: int = 0
+    gaps: bool = False
+    side: Literal["right", "left"] | None = None
+    subset: Literal["validation"] | None = None
+    joints: Literal["annotated", "visible", "tips"] = "annotated"
     root: str = "wrist"
+    wrist: Literal["ge", "bihand", "bihand-mean", "palm"] | None = None
     unit: Literal["m", "mm"] = "m"
+    buckets: bool = False
     given: tuple[Given, ...] = ()
-    official: Literal["freihand"] | None = None
+    official: Literal["freihand", "ho3d", "dexycb"] | None = None
     metrics: tuple[Metric, ...]
     source: str = ""
     decision: str = ""
@@ -113,9 +94,14 @@ class Protocol(BaseModel):
         """What a length in metres is multiplied by before anything is computed."""
         return 1.0 if self.unit == "m" else 1000.0
 
+    @property
+    def written(self) -> Conventions:
+        """How official files, of truth and of predictions, are written."""
+        return WRITTEN[self.official] if self.official else Conventions()
+
     def official_ids(self) -> list[str] | None:
-        """The ids of the official list, in its order; None where the protocol has none."""
-        if self.ids is None or self.count is None:
+        """The ids of the official list, in its order; None where the protocol has none or it leaves numbers out."""
+        if self.ids is None or self.count is None or self.gaps:
             return None
         return [self.ids.format(i) for i in range(self.first, self.first + self.count)]
 
@@ -123,31 +109,54 @@ class Protocol(BaseModel):
         """What matters: everything but words."""
         return {key: value for key, value in self.model_dump(mode="json").items() if key not in WORDS}
 
-    def identity(self, ids: Iterable[str], source: str = OFFICIAL_FILES, digest: str = "") -> str:
+    def identity(self, ids: SampleSet | Iterable[str], source: str = OFFICIAL_FILES, digest: str = "") -> str:
         """`freihand@1-<8 hex>`: over the definition, the set of sample ids, and where the truth comes from.
 
         Synthetic truth in an official layout has the official ids; its results must not share the official column, nor
         one another's: `digest` is the truth's own, and counts where the truth is not of official files.
         """
-        parts: list[Any] = [self.definition(), sorted(map(str, ids))]
+        samples = ids if isinstance(ids, SampleSet) else SampleSet().add(ids)
+        # what is as it is by default is left out, so that an id outlives a new key of the language
+        said = self.model_dump(mode="json", exclude_defaults=True, exclude=set(WORDS))
+        parts: list[Any] = [said, samples.count, samples.digest()]
         if source != OFFICIAL_FILES:
             parts += [source, digest]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+class SampleSet:
+    """The digest of a set of ids, fed block by block; it does not depend on their order.
+
+    The sum of the ids' SHA-256: what is kept does not grow with the samples.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum = 0
+
+    def add(self, ids: Iterable[str]) -> SampleSet:
+        for name in ids:
+            self._sum += int.from_bytes(hashlib.sha256(str(name).encode()).digest())
+            self.count += 1
+        return self
+
+    def digest(self) -> str:
+        return f"{self._sum % (1 << 256):064x}"
+
+
 def names() -> list[str]:
     """Every protocol there is, without versions."""
-    return sorted({_split(path.stem)[0] for path in _files()})
+    return sorted({_split(name)[0] for name, _, _ in _all()})
 
 
 def load(name: str) -> Protocol:
     """`freihand` (its newest version) or `freihand@1`; raises UsageError with a suggestion."""
     wanted, version = _split(name)
     found = {}
-    for path in _files():
-        if _split(path.stem)[0] == wanted:
-            protocol = read(path)
+    for called, path, settings in _all():
+        if _split(called)[0] == wanted:
+            protocol = validated(Protocol, settings, path.name)
             found[protocol.version] = protocol
     if not found:
         require_known(wanted, names(), "protocol")
@@ -159,38 +168,30 @@ def load(name: str) -> Protocol:
     return found[version]
 
 
-def read(path: Path) -> Protocol:
-    """A protocol from its TOML file; raises UsageError naming the key, with a suggestion."""
-    return validated(Protocol, read_toml(path), path.name)
+def read(path: Path) -> list[Protocol]:
+    """The protocols of a TOML file; raises UsageError naming the key, with a suggestion."""
+    return [validated(Protocol, settings, path.name) for _, settings in _variants(path)]
 
 
-def describe_difference(a: Protocol, b: Protocol) -> list[str]:
-    """In words, what two protocols define differently; empty where they define the same."""
-    first, second = a.definition(), b.definition()
-    said = [
-        f"{key}: {_words(first[key])} against {_words(second[key])}"
-        for key in first
-        if key != "metrics" and first[key] != second[key]
-    ]
-    metrics = [{metric.called: metric.model_dump(mode="json") for metric in protocol.metrics} for protocol in (a, b)]
-    for label in dict.fromkeys([*metrics[0], *metrics[1]]):
-        one, other = (found.get(label) for found in metrics)
-        if one is None or other is None:
-            has = a if other is None else b
-            said.append(f"{label}: only {has.name}@{has.version} has it")
-            continue
-        said += [
-            f"{label}, {key}: {_words(one[key])} against {_words(other[key])}" for key in one if one[key] != other[key]
-        ]
-    return said
+def _all() -> list[tuple[str, Path, dict[str, Any]]]:
+    files = sorted(shipped("recipes", "protocols").glob("*.toml"))
+    return [(called, path, settings) for path in files for called, settings in _variants(path)]
 
 
-def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
+def _variants(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """A file is one protocol, NAME, and for each of its `[variants.X]`, which hold only what differs, one NAME-X.
 
-
-def _files() -> list[Path]:
-    return sorted(shipped("recipes", "protocols").glob("*.toml"))
+    A file without a `version` at its head is only what its variants have in common.
+    """
+    settings = read_toml(path)
+    variants = settings.pop("variants", {})
+    stem, version = _split(path.stem)
+    called = f"{{}}@{version}" if version is not None else "{}"
+    found = [(called.format(stem), settings)] if "version" in settings else []
+    for variant, changes in variants.items():
+        name = f"{stem}-{variant}"
+        found.append((called.format(name), {**settings, "name": name, **changes}))
+    return found
 
 
 def _split(name: str) -> tuple[str, int | None]:

@@ -22,18 +22,21 @@ class Result:
 
     protocol           {name, version, id, n_official, complete, definition}
     ids (N,) str       the samples
-    samples            `METRIC/ALIGNMENT` -> (N,): mm, or 0..1; NaN where a sample has none
+    samples            `METRIC/ALIGNMENT` -> (N,): mm, 0..1 or the metric's unit; NaN where a sample has none
     joint_errors       alignment -> (N, 21) mm; NaN where a joint is not annotated
     curves             `METRIC/ALIGNMENT` -> (T, 2): threshold in mm, PCK
     reflected (N,)     bool: mirrored by the official alignment of the joints
-    summary            one dict a figure: metric, alignment, unit, value, low, high, n, interval
-                       (an AUC also has range, mm, and steps; an F-score threshold, mm)
+    summary            one dict a figure: metric, alignment, unit, value, low, high, n, clusters, interval (in words;
+                       over captures where there are any, and then low_samples, high_samples are over samples);
+                       an AUC also has range, mm, steps and skip; an F-score threshold, mm
+    per_bucket         occlusion bucket -> {range in %, n, summary}
     official           the official script's keys and units; empty where the protocol follows none
     given              what the predictions took from the truth; None where nobody said
     warnings           in words; `suspicions` are those among them that doubt unit, axes, order or side
     provenance         truth, predictions, versions, time
     row                method, variant, size, seed, weights
     clusters (N,) str  what was recorded together; None where every sample stands alone
+    covered (N,)       0..1, the share of the hand that something else covers; None where it is not known
     """
 
     protocol: dict[str, Any]
@@ -49,6 +52,7 @@ class Result:
     row: dict[str, Any]
     curves: dict[str, NDArray] = field(default_factory=dict)
     clusters: NDArray | None = None
+    covered: NDArray | None = None
     per_bucket: dict[str, Any] = field(default_factory=dict)
     suspicions: list[str] = field(default_factory=list)
 
@@ -65,20 +69,19 @@ class Result:
 
     def to_record(self) -> dict[str, Any]:
         """Everything but the per-sample arrays, ready for JSON: a figure that does not exist is None."""
-        record = {
-            "protocol": self.protocol,
-            "n": self.n,
-            "official": self.official,
-            "summary": self.summary,
-            "per_bucket": self.per_bucket,
-            "reflected": int(np.sum(self.reflected)),
-            "given": self.given,
-            "warnings": self.warnings,
-            "suspicions": self.suspicions,
-            "provenance": self.provenance,
-            "row": self.row,
-        }
-        return plain(record)
+        names = (
+            "protocol",
+            "official",
+            "summary",
+            "per_bucket",
+            "given",
+            "warnings",
+            "suspicions",
+            "provenance",
+            "row",
+        )
+        counts = {"n": self.n, "reflected": int(np.sum(self.reflected))}
+        return plain(counts | {name: getattr(self, name) for name in names})
 
 
 def plain(value: Any) -> Any:

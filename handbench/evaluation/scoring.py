@@ -1,10 +1,14 @@
-"""Predictions against truth under a protocol: `evaluate`."""
+"""Predictions against truth under a protocol: `evaluate`, and `score`, which keeps nothing in memory."""
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +16,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench import __version__
-from handbench.console import progress
+from handbench.console import progress, say
 from handbench.errors import InvalidError
 from handbench.evaluation import checks
-from handbench.evaluation.importing import read_predictions
-from handbench.evaluation.measuring import Measurement
+from handbench.evaluation.importing import assumed, read_as, read_predictions
+from handbench.evaluation.measuring import Measured, measure
 from handbench.evaluation.official_text import official_scores
-from handbench.evaluation.protocol import OFFICIAL_FILES, Metric, Protocol, load
+from handbench.evaluation.plan import AFTER, BEFORE, plan
+from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, SampleSet, load
 from handbench.evaluation.result import ROW, Result
-from handbench.evaluation.sources import Memory, Source, opened
+from handbench.evaluation.result_file import ResultWriter, new_file, read_result
+from handbench.evaluation.samples import Paired, captures, pair
+from handbench.evaluation.sources import Source, opened
+from handbench.evaluation.sums import Sums
 from handbench.evaluation.suspicions import suspect
 from handbench.evaluation.truth import read_truth
 from handbench.hands.record import Hands
-from handbench.metrics.statistics import RESAMPLES, mean_intervals
+from handbench.metrics.intervals import WARN_BELOW
+from handbench.store.atomic import replacing
 from handbench.store.hands_file import HandsFile
 from handbench.store.records import made
 
-BLOCK = 256
+# samples of one block: meshes fill the cache sooner
+BLOCK_OF_MESHES, BLOCK_OF_JOINTS = 256, 4096
 # unit, axes, order and side are looked for in this many samples, evenly spread
 LOOKED_AT = 2000
 
-HandsOrPath = Hands | HandsFile | Path | str
+HandsOrPath = Source | Hands | Path | str
 
 
 def evaluate(
@@ -41,169 +51,218 @@ def evaluate(
     protocol: Protocol | str = "freihand",
     *,
     strict: bool = False,
-    seed: int = 0,
+    out: Path | str | None = None,
     workers: int | None = None,
+    written: Mapping[str, str] | None = None,
 ) -> Result:
-    """Score predictions (a Hands file, an official pred.json or pred.zip, or hands in memory) against the truth (a
-    Hands file, a folder with the official evaluation files, or hands in memory).
+    """Score predictions (a Hands file, an official pred.json, pred.zip or result text, an npz, a CSV, or hands in
+    memory) against the truth (a Hands file, a folder with the official evaluation files, or hands in memory).
 
     Stops with InvalidError, the sample named, for a wrong count, unknown or repeated ids, another shape, NaN or
     infinity; with `strict` also for a suspected unit, axes, joint order or side, which otherwise is a warning.
-    `seed` decides the resamples of the intervals and nothing else; `workers` threads share the F-scores.
+    `out` keeps the result as HDF5; `workers` threads share the blocks, and the figures do not depend on them; `written`
+    (`order`, `axes`, `unit`) says how a file of predictions is written where that is not as its format has it.
     """
+    with tempfile.TemporaryDirectory(prefix="handbench-") as folder:
+        path = Path(out) if out else Path(folder) / "result.h5"
+        score(truth, pred, protocol, strict=strict, out=path, workers=workers, written=written)
+        return read_result(path)
+
+
+def score(
+    truth: HandsOrPath,
+    pred: HandsOrPath,
+    protocol: Protocol | str = "freihand",
+    *,
+    strict: bool = False,
+    out: Path | None = None,
+    workers: int | None = None,
+    written: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """`evaluate` -> the record alone (`Result.to_record`); what is per sample goes block by block to the file `out`."""
     protocol = load(protocol) if isinstance(protocol, str) else protocol
     if isinstance(truth, Path | str) and Path(truth).is_dir():
         truth = read_truth(truth, protocol)
     with opened(truth, "true hands", f"`handbench prep {protocol.dataset or 'NAME'}` makes them.") as true:
         _require_dataset(true, protocol)
-        if isinstance(pred, Path | str) and Path(pred).suffix in (".json", ".zip"):
-            pred = read_predictions(pred, np.sort(true.ids))
-        with opened(pred, "predictions", "`handbench predict` or `handbench import` makes them.") as predicted:
-            return _evaluate(true, predicted, protocol, strict, seed, workers or min(4, os.cpu_count() or 1))
+        if isinstance(pred, Path | str) and (written or Path(pred).suffix not in (".h5", ".hdf5")):
+            ids = np.sort(true.column("id"))
+            pred = read_predictions(pred, ids, written=protocol.written, **(written or {}))  # type: ignore[arg-type]
+            say(read_as(pred.meta))
+        with (
+            opened(pred, "predictions", "`handbench predict` or `handbench import` makes them.") as predicted,
+            _result_at(out) as file,
+        ):
+            run = _Run(true, predicted, protocol, strict, workers or min(4, os.cpu_count() or 1))
+            return run.into(file)
 
 
-def _evaluate(true: Source, predicted: Source, protocol: Protocol, strict: bool, seed: int, workers: int) -> Result:
-    ids = true.ids
-    if not len(ids):
-        raise InvalidError("The truth has no samples.", "Prepare the dataset again.")
-    order = checks.match(ids, predicted.ids)
-    in_order = predicted if order is None else Memory(predicted.read(0, len(ids)).take(order))
-    warnings = _what_is_compared(true, predicted, protocol)
-    measurement: Measurement | None = None
-    looked_at = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), LOOKED_AT)).astype(int))
-    seen: list[tuple[NDArray, NDArray]] = []
-    captures: list[NDArray] = []
-    with progress("scoring", len(ids), "samples") as advance:
-        for start, a, b in _blocks(true, in_order, len(ids)):
-            if measurement is None:
-                mesh, same = _topology(a, b, protocol, warnings)
-                measurement = Measurement(protocol, mesh, same, workers)
-            measurement.add(a, b)
-            chosen = looked_at[(looked_at >= start) & (looked_at < start + len(a))] - start
-            seen.append((a.joints[chosen], b.joints[chosen]))  # type: ignore[index]
-            if a.capture is not None:
-                captures.append(a.capture)
-            advance(len(a))
-    assert measurement is not None
-    suspicions = suspect(*(np.concatenate(side) for side in zip(*seen, strict=True)))
-    if strict and suspicions:
-        raise InvalidError(" ".join(suspicions), "Convert when importing, or score it as it is without --strict.")
-    clusters = np.concatenate(captures) if captures else None
-    if clusters is not None and len(np.unique(clusters)) == len(ids):
-        clusters = None
-    return _result(true, predicted, protocol, measurement, warnings, suspicions, clusters, seed)
+class _Run:
+    def __init__(self, true: Source, predicted: Source, protocol: Protocol, strict: bool, workers: int):
+        self.all_true, self.protocol, self.strict, self.workers = true, protocol, strict, workers
+        paired = pair(true, predicted, protocol)
+        self.true, self.predicted, self.samples = paired.true, paired.predicted, paired.samples
+        self.plan, absent = plan(self.true, self.predicted, protocol)
+        self.warnings = _what_is_compared(true, predicted, protocol, paired) + absent
+        self.clusters = captures(self.true)
+        self.reflected = 0
 
+    def into(self, file: Any) -> dict[str, Any]:
+        """Measure every block, in order, into the result file; returns the record."""
+        n = len(self.true)
+        sums, writer = Sums(self.plan, self.clusters), ResultWriter(file, n)
+        looked_at = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))
+        seen: list[tuple[NDArray, NDArray]] = []
+        other_hand = 0
+        with progress("scoring", n, "samples") as advance:
+            for start, truth, predicted, measured in self._measured():
+                covered = (
+                    None if truth.visible_fraction is None else 1.0 - np.asarray(truth.visible_fraction, np.float64)
+                )
+                sums.add(measured, covered, truth.fps if self.plan.fps else None)
+                together = None if self.clusters is None else truth.capture
+                writer.add(measured, ids=truth.id, clusters=together, covered=covered)
+                self.reflected += int(measured.reflected.sum())
+                if truth.side is not None and predicted.side is not None:
+                    other_hand += int((truth.side != predicted.side).sum())
+                chosen = looked_at[(looked_at >= start) & (looked_at < start + len(truth))] - start
+                seen.append((truth.joints[chosen], predicted.joints[chosen]))  # type: ignore[index]
+                advance(len(truth))
+        target, points = (np.concatenate(side) for side in zip(*seen, strict=True))
+        suspicions = suspect(target, points, assumed(self.predicted.meta))
+        if other_hand:
+            suspicions.append(
+                f"Side: {other_hand:,} of {n:,} predictions say that they are of the other hand than the truth's."
+            )
+        if self.strict and suspicions:
+            raise InvalidError(" ".join(suspicions), "Convert when importing, or score it as it is without --strict.")
+        return writer.finish(self._record(sums, writer, suspicions), sums.curves())
 
-def _blocks(true: Source, predicted: Source, n: int) -> Iterator[tuple[int, Hands, Hands]]:
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        a, b = true.read(start, stop), predicted.read(start, stop)
-        checks.require_annotated(a, start)
-        if b.joints is None:
-            raise InvalidError("The predictions have no joints.", "Every protocol scores joints.")
-        checks.require_finite(b, start, "predictions")
-        yield start, a, b
+    def _measured(self) -> Iterator[tuple[int, Hands, Hands, Measured]]:
+        """Blocks in order, a few of them being measured at once."""
+        size = BLOCK_OF_MESHES if self.plan.mesh else BLOCK_OF_JOINTS
+        waiting: deque[tuple[int, Hands, Hands, Future[Measured]]] = deque()
+        with ThreadPoolExecutor(self.workers) as pool:
+            try:
+                for start in range(0, len(self.true), size):
+                    if len(waiting) > self.workers:
+                        first, a, b, found = waiting.popleft()
+                        yield first, a, b, found.result()
+                    waiting.append(self._begin(start, min(start + size, len(self.true)), pool))
+                while waiting:
+                    first, a, b, found = waiting.popleft()
+                    yield first, a, b, found.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
 
+    def _begin(self, start: int, stop: int, pool: ThreadPoolExecutor) -> tuple[int, Hands, Hands, Future[Measured]]:
+        low, high = start, stop
+        if self.plan.in_time:
+            low, high = max(0, start - BEFORE), min(len(self.true), stop + AFTER)
+        a, b = self.true.read(low, high), self.predicted.read(low, high)
+        inner = slice(start - low, stop - low)
+        # what lies around the block is checked as part of its own
+        truth, predicted = (a, b) if high - low == stop - start else (a.take(inner), b.take(inner))
+        checks.require_annotated(truth, start)
+        checks.require_finite(predicted, start, "predictions")
+        return start, truth, predicted, pool.submit(measure, self.plan, a, b, inner)
 
-def _result(
-    true: Source,
-    predicted: Source,
-    protocol: Protocol,
-    measurement: Measurement,
-    warnings: list[str],
-    suspicions: list[str],
-    clusters: NDArray | None,
-    seed: int,
-) -> Result:
-    samples = measurement.samples()
-    reflected = measurement.reflected()
-    summary = _summary(measurement, samples, clusters, seed)
-    if reflected.any() and any("procrustes-official" in metric.alignments for metric in protocol.metrics):
-        warnings.append(
-            f"{int(reflected.sum()):,} of {len(reflected):,} samples were mirrored by the official alignment, which "
-            f"allows it; `procrustes` does not."
+    def _record(self, sums: Sums, writer: ResultWriter, suspicions: list[str]) -> dict[str, Any]:
+        true, protocol = self.true, self.protocol
+        summary = sums.summary(writer.joint_errors)
+        source = str(true.meta.get("source", OFFICIAL_FILES))
+        identity = protocol.identity(self.samples, source, true.digest())
+        meta = self.predicted.meta
+        warnings = self.warnings + sums.missing() + self._how_sure()
+        if self.reflected and any("procrustes-official" in metric.alignments for metric in protocol.metrics):
+            warnings.append(
+                f"{self.reflected:,} of {len(true):,} samples were mirrored by the official alignment, which allows "
+                f"it; `procrustes` does not."
+            )
+        result = Result(
+            protocol={
+                "name": protocol.name,
+                "version": protocol.version,
+                "id": identity,
+                "hash": identity.rpartition("-")[2],
+                "n_official": protocol.count,
+                "complete": _complete(protocol, self.samples, true, source),
+                "definition": protocol.definition(),
+            },
+            ids=np.empty(0),
+            samples={},
+            joint_errors={},
+            reflected=np.empty(0),
+            summary=summary,
+            per_bucket=sums.per_bucket(writer.joint_errors),
+            official=official_scores(self.plan, summary),
+            given=meta.get("given"),
+            warnings=warnings + suspicions,
+            suspicions=suspicions,
+            provenance={
+                "handbench": __version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+                "time": made()["time"],
+                "truth": {"dataset": true.meta.get("dataset"), "split": true.meta.get("split"), "source": source}
+                | {"digest": true.digest()},
+                "predictions": meta.get("made"),
+                "predictions_digest": self.predicted.digest(),
+                "read_as": meta.get("imported_as"),
+            },
+            row={key: meta[key] for key in ROW if key in meta},
         )
-    source = str(true.meta.get("source", OFFICIAL_FILES))
-    official_ids = protocol.official_ids()
-    complete = None if official_ids is None else set(true.ids) == set(official_ids) and source == OFFICIAL_FILES
-    return Result(
-        protocol={
-            "name": protocol.name,
-            "version": protocol.version,
-            "id": protocol.identity(true.ids, source, true.digest()),
-            "n_official": protocol.count,
-            "complete": complete,
-            "definition": protocol.definition(),
-        },
-        ids=true.ids,
-        samples=samples,
-        joint_errors=measurement.joint_errors(),
-        curves=measurement.curves(),
-        reflected=reflected,
-        summary=summary,
-        official=official_scores(protocol, summary, measurement.mesh, measurement.same_topology),
-        given=predicted.meta.get("given"),
-        warnings=warnings + suspicions,
-        suspicions=suspicions,
-        provenance={
-            "handbench": __version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "time": made()["time"],
-            "truth": {"dataset": true.meta.get("dataset"), "split": true.meta.get("split"), "source": source}
-            | {"digest": true.digest()},
-            "predictions": predicted.meta.get("made"),
-            "predictions_digest": predicted.digest(),
-            "seed": seed,
-        },
-        row={key: predicted.meta[key] for key in ROW if key in predicted.meta},
-        clusters=clusters,
-    )
+        return result.to_record() | {"n": len(true), "reflected": self.reflected}
+
+    def _how_sure(self) -> list[str]:
+        if self.clusters is None:
+            return []
+        few = int(self.clusters.max()) + 1
+        if few >= WARN_BELOW:
+            return []
+        return [f"The intervals rest on {few} captures: fewer than {WARN_BELOW} say little about others."]
 
 
-def _summary(
-    measurement: Measurement, samples: dict[str, NDArray], clusters: NDArray | None, seed: int
-) -> list[dict[str, Any]]:
-    rows = measurement.rows
-    columns = np.stack([samples[f"{metric.called}/{alignment}"] for metric, alignment in rows], 1)
-    drawn = "samples" if clusters is None else f"{len(np.unique(clusters)):,} captures"
-    return [
-        {
-            "metric": metric.called,
-            "alignment": alignment,
-            "unit": metric.unit,
-            "value": measurement.value(metric, alignment),
-            "low": interval.low,
-            "high": interval.high,
-            "n": interval.n,
-            "interval": f"95 % BCa bootstrap over {drawn}, {RESAMPLES} resamples",
-            **_range(metric),
-        }
-        for (metric, alignment), interval in zip(rows, mean_intervals(columns, clusters, seed), strict=True)
-    ]
+@contextmanager
+def _result_at(out: Path | None) -> Iterator[Any]:
+    """An open result file that appears at `out` when the block ends well; without `out`, one that is not kept."""
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="handbench-") as folder, new_file(Path(folder) / "result.h5") as file:
+            yield file
+    else:
+        with replacing(out) as part, new_file(part) as file:
+            yield file
 
 
-def _range(metric: Metric) -> dict[str, Any]:
-    if metric.steps is not None:
-        return {"range": [metric.low, metric.high], "steps": metric.steps}
-    return {} if metric.threshold is None else {"threshold": metric.threshold}
+def _complete(protocol: Protocol, samples: SampleSet, true: Source, source: str) -> bool | None:
+    """Whether these are all the samples of the protocol, from official files; None where it has no list."""
+    if protocol.dataset is None:
+        return None
+    if source != OFFICIAL_FILES or (protocol.count is not None and samples.count != protocol.count):
+        return False
+    official = protocol.official_ids()
+    if official is not None:
+        return SampleSet().add(official).digest() == samples.digest()
+    return not true.meta.get("partial", False)
 
 
 def _require_dataset(true: Source, protocol: Protocol) -> None:
-    for key in ("dataset", "split"):
-        want, got = getattr(protocol, key), true.meta.get(key)
+    for name in ("dataset", "split"):
+        want, got = getattr(protocol, name), true.meta.get(name)
         if want is not None and got is not None and want != got:
             raise InvalidError(
-                f"The protocol {protocol.name} is for {key} {want!r}, the truth is of {got!r}.",
+                f"The protocol {protocol.name} is for {name} {want!r}, the truth is of {got!r}.",
                 "Give another truth, or `--protocol` for the one that belongs to it.",
             )
 
 
-def _what_is_compared(true: Source, predicted: Source, protocol: Protocol) -> list[str]:
+def _what_is_compared(true: Source, predicted: Source, protocol: Protocol, paired: Paired) -> list[str]:
     said = []
-    n = len(true.ids)
+    n = len(paired.true)
     if protocol.count is not None and n != protocol.count:
         said.append(f"{n:,} of {protocol.count:,} samples: not comparable with the full protocol.")
+    elif protocol.count is None and true.meta.get("partial"):
+        said.append(f"The truth is partial, {n:,} samples: not comparable with the full protocol.")
     source = true.meta.get("source", OFFICIAL_FILES)
     if source != OFFICIAL_FILES and protocol.dataset is not None:
         said.append(f"The truth is of {source}, not of {protocol.dataset}: not comparable with any published figure.")
@@ -213,6 +272,8 @@ def _what_is_compared(true: Source, predicted: Source, protocol: Protocol) -> li
             f"The predictions were given {', '.join(beyond)} of the truth, which the protocol does not give: figures "
             f"that alignment does not free of it must not stand among those without."
         )
+    if len(predicted) > n:
+        said.append(f"{len(predicted) - n:,} predictions are of samples that {protocol.name} does not score.")
     made_for = predicted.meta.get("truth_digest")
     # official files read as they are have no digest to compare: there the ids must do
     if isinstance(true, HandsFile) and made_for and made_for != true.digest():
@@ -221,22 +282,3 @@ def _what_is_compared(true: Source, predicted: Source, protocol: Protocol) -> li
             "The test set was prepared again since: predict, or import, again.",
         )
     return said
-
-
-def _topology(a: Hands, b: Hands, protocol: Protocol, warnings: list[str]) -> tuple[bool, bool]:
-    """Whether there are two meshes, and whether vertex i means the same in both; said where not."""
-    if not any(metric.of_mesh for metric in protocol.metrics):
-        return False, False
-    without = [name for name, block in (("truth", a), ("predictions", b)) if block.vertices is None]
-    if without:
-        plural = "have" if without[-1] == "predictions" else "has"
-        warnings.append(f"The {' and the '.join(without)} {plural} no vertices: there are no mesh figures.")
-        return False, False
-    true, predicted = a.vertices.shape[1], b.vertices.shape[1]  # type: ignore[union-attr]
-    if true == predicted:
-        return True, True
-    warnings.append(
-        f"The predicted meshes have {predicted:,} vertices, the true ones {true:,}: of the mesh figures only F-scores "
-        f"are defined, and the official alignment moves the mesh as it moves the joints."
-    )
-    return True, False

@@ -1,4 +1,4 @@
-"""Hands to score, from wherever they are: a file read by slice, or a block in memory."""
+"""Hands to score, from wherever they are: a file read by slice, a block in memory, or some samples of either."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from handbench.errors import MissingError
 from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile
 
+# samples of which one column is read at once
+COLUMN_BLOCK = 1 << 16
+
 
 class Source(Protocol):
-    """What both a `HandsFile` and a `Memory` are."""
+    """What a `HandsFile`, a `Memory` and a `Chosen` are."""
 
-    @property
-    def ids(self) -> NDArray: ...
     @property
     def meta(self) -> Mapping[str, Any]: ...
     @property
     def fields(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
     def read(self, start: int, stop: int) -> Hands: ...
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> NDArray: ...
     def digest(self) -> str: ...
 
 
@@ -34,15 +37,21 @@ class Memory:
 
     def __init__(self, hands: Hands):
         self.hands = hands
-        self.ids = np.asarray(hands.id, dtype=np.str_)
         self.meta = hands.meta
         self.fields = tuple(name for name, _ in hands.arrays())
+
+    def __len__(self) -> int:
+        return len(self.hands)
 
     def read(self, start: int, stop: int) -> Hands:
         return self.hands.take(slice(start, stop))
 
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> NDArray:
+        array = getattr(self.hands, name)
+        return np.asarray(array, np.str_)[start:stop] if name == "id" else array[start:stop]
+
     def digest(self) -> str:
-        check = hashlib.sha256("\n".join(self.ids).encode())
+        check = hashlib.sha256("\n".join(map(str, self.hands.id)).encode())
         for name in ("joints", "vertices"):
             array = getattr(self.hands, name)
             if array is not None:
@@ -50,12 +59,47 @@ class Memory:
         return check.hexdigest()[:12]
 
 
+class Chosen:
+    """Some samples of a source, by index, in the order given."""
+
+    def __init__(self, source: Source, index: NDArray):
+        self.source, self.index = source, index
+        self.meta, self.fields = source.meta, source.fields
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read(self, start: int, stop: int) -> Hands:
+        wanted = self.index[start:stop]
+        low, high = int(wanted.min()), int(wanted.max()) + 1
+        if high - low <= 4 * len(wanted):
+            return self.source.read(low, high).take(wanted - low)
+        return _joined([self.source.read(int(i), int(i) + 1) for i in wanted])
+
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> NDArray:
+        return self.source.column(name)[self.index[start:stop]]
+
+    def digest(self) -> str:
+        return self.source.digest()
+
+
+def columns(source: Source, name: str) -> Iterator[NDArray]:
+    """One field, some ten thousand samples at a time."""
+    for start in range(0, len(source), COLUMN_BLOCK):
+        yield source.column(name, start, min(start + COLUMN_BLOCK, len(source)))
+
+
+def _joined(blocks: list[Hands]) -> Hands:
+    names = [name for name, _ in blocks[0].arrays()]
+    return blocks[0].replace(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in names})
+
+
 @contextmanager
-def opened(hands: Hands | HandsFile | Path | str, what: str, made_by: str) -> Iterator[Source]:
+def opened(hands: Source | Hands | Path | str, what: str, made_by: str) -> Iterator[Source]:
     """The source of `hands`: in memory, or a Hands file. Raises MissingError naming the command that makes it."""
     if isinstance(hands, Hands):
         yield Memory(hands)
-    elif isinstance(hands, HandsFile):
+    elif not isinstance(hands, Path | str):
         yield hands
     else:
         path = Path(hands)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from handbench.hands.joints import ORDERS, detect_order, to_fh21
+from handbench.evaluation.protocol import Conventions
+from handbench.hands.joints import ORDERS, detect_order, from_fh21, to_fh21
 from handbench.metrics import align
 from handbench.metrics.errors import mpjpe
 
-UNITS = {10: "dm", 100: "cm", 1000: "mm"}
+# how many of them a metre has
+UNITS = {1: "m", 10: "dm", 100: "cm", 1000: "mm"}
 OPENGL = np.array([1.0, -1.0, -1.0])
 MIRROR = np.array([-1.0, 1.0, 1.0])
 ORDER_NAMES = {"fh21": "FH21", "ho3d": "HO-3D", "rhd": "RHD", "stb": "STB"}
@@ -25,9 +27,10 @@ MANY_REFLECTED, MOST_REFLECTED = 0.2, 0.5
 RESEMBLES = 0.5
 
 
-def suspect(target: NDArray, points: NDArray) -> list[str]:
+def suspect(target: NDArray, points: NDArray, assumed: Conventions = Conventions()) -> list[str]:  # noqa: B008
     """True and predicted joints (N, 21, 3), m, FH21, OpenCV, as the file is read -> warnings.
 
+    `assumed`: what the predictions' file was read as. A warning names the flag that reads it right instead.
     Samples whose truth is not complete are left out; so are predictions without extent (all points equal). Of
     predictions that resemble no hand in any order nothing can be said.
     """
@@ -36,29 +39,43 @@ def suspect(target: NDArray, points: NDArray) -> list[str]:
     if usable.sum() == 0:
         return []
     target, points = target[usable], points[usable]
-    order, errors = _order(target, points)
+    as_written = from_fh21(points, assumed.order)
+    order, errors = _order(target, as_written, assumed.order)
     if min(errors.values()) / 1000 > RESEMBLES * _extent(target).mean():
         return []
     said = []
     factor = _unit(target, points)
     if factor != 1.0:
-        said.append(_say_unit(target, points, factor))
-        points = points * factor
-    if order != "fh21":
+        said.append(_say_unit(target, points, factor, assumed.unit))
+        points, as_written = points * factor, as_written * factor
+    if order != assumed.order:
+        told = assumed.order != "fh21"
+        as_read = _as_read(told, f"{ORDER_NAMES[assumed.order]} order")
         said.append(
             f"Joint order: this looks like {ORDER_NAMES[order]} order: Procrustes-aligned error "
-            f"{errors['fh21']:.1f} mm as it is, {errors[order]:.1f} mm read in that order. `--order {order}` converts."
+            f"{errors[assumed.order]:.1f} mm {as_read}, "
+            f"{errors[order]:.1f} mm read in that order. `--order {order}` {_mends(told)}."
         )
-        points = to_fh21(points, order)
+        points = to_fh21(as_written, order)
     flipped = points * OPENGL
     as_is, turned = _root_relative(target, points), _root_relative(target, flipped)
     if turned < CLEARLY_BETTER * as_is:
+        told = assumed.axes != "opencv"
+        frame = "OpenCV frame (y down, z forward)" if told else "OpenGL frame (y up, z backward)"
         said.append(
-            f"Axes: this looks like the OpenGL frame (y up, z backward): root-aligned error {as_is:.1f} mm as it is, "
-            f"{turned:.1f} mm with y and z negated. `--axes opengl` converts."
+            f"Axes: this looks like the {frame}: root-aligned error {as_is:.1f} mm {_as_read(told, 'OpenGL axes')}, "
+            f"{turned:.1f} mm with y and z negated. `--axes {'opencv' if told else 'opengl'}` {_mends(told)}."
         )
     said += _side(target, points)
     return said
+
+
+def _as_read(told: bool, what: str) -> str:
+    return f"read as {what}" if told else "as it is"
+
+
+def _mends(told: bool) -> str:
+    return "reads it so" if told else "converts"
 
 
 def _unit(target: NDArray, points: NDArray) -> float:
@@ -66,36 +83,39 @@ def _unit(target: NDArray, points: NDArray) -> float:
     ratio = float(np.median(_extent(points) / _extent(target)))
     for size in UNITS:
         for factor in (1.0 / size, float(size)):
-            if 1 / 1.6 < ratio * factor < 1.6:
+            if size > 1 and 1 / 1.6 < ratio * factor < 1.6:
                 return factor
     return 1.0
 
 
-def _say_unit(target: NDArray, points: NDArray, factor: float) -> str:
+def _say_unit(target: NDArray, points: NDArray, factor: float, unit: str) -> str:
     as_is, converted = (float(mpjpe(target, p).mean()) * 1000 for p in (points, points * factor))
     size = round(max(factor, 1 / factor))
-    if factor < 1:
-        which, how = f"{size} times too large", f"`--unit {UNITS[size]}` converts."
-    else:
-        which, how = f"{size} times too small", "Write them in metres."
+    which = f"{size} times too {'large' if factor < 1 else 'small'}"
+    told = unit != "m"
+    # how many of the right unit a metre has
+    per_metre = next(n for n, name in UNITS.items() if name == unit) / factor
+    right = UNITS.get(round(per_metre)) if per_metre > 0.5 else None
+    how = f"`--unit {right}` {_mends(told)}." if right else "Write them in metres."
     return (
-        f"Unit: the predicted hands are about {which}: error {as_is:.1f} mm as they are, {converted:.1f} mm "
+        f"Unit: the predicted hands are about {which}: error {as_is:.1f} mm "
+        f"{f'read as {unit}' if told else 'as they are'}, {converted:.1f} mm "
         f"{'divided' if factor < 1 else 'multiplied'} by {size}. {how}"
     )
 
 
-def _order(target: NDArray, points: NDArray) -> tuple[str, dict[str, float]]:
-    """The order that fits best if it fits clearly better than FH21, and the aligned error (mm) in each.
+def _order(target: NDArray, as_written: NDArray, assumed: str) -> tuple[str, dict[str, float]]:
+    """The order that fits best if it fits clearly better than the assumed one, and the aligned error (mm) in each.
 
     Reflections are allowed: a mirrored hand in the right order must not look like another order.
     """
     errors = {}
     for order in ORDERS:
-        aligned, _ = align.procrustes_official(target, to_fh21(points, order))
+        aligned, _ = align.procrustes_official(target, to_fh21(as_written, order))
         errors[order] = float(mpjpe(target, aligned).mean()) * 1000
     best = min(errors, key=lambda name: errors[name])
-    enough = BETTER if detect_order(points)[0] == best else CLEARLY_BETTER
-    return (best if errors[best] < enough * errors["fh21"] else "fh21"), errors
+    enough = BETTER if detect_order(as_written)[0] == best else CLEARLY_BETTER
+    return (best if errors[best] < enough * errors[assumed] else assumed), errors
 
 
 def _side(target: NDArray, points: NDArray) -> list[str]:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from handbench.console import say
+from handbench.datasets.checks import check_truth
+from handbench.datasets.dexycb_labels import annotated, read_joints
+from handbench.datasets.dexycb_tree import ANNOTATED, FPS, IMAGE_SIZE, read_intrinsics, split_frames
 from handbench.datasets.freihand import SYNTHETIC_MARK
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, load
+from handbench.hands.joints import detect_order, to_fh21
 from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile
 from handbench.store.json_arrays import read_array
 from handbench.store.records import read_json
 
-XYZ, VERTS = "evaluation_xyz.json", "evaluation_verts.json"
+XYZ, VERTS, FRAMES = "evaluation_xyz.json", "evaluation_verts.json", "evaluation.txt"
+TITLES = {"freihand": "FreiHAND", "ho3d-v2": "HO-3D v2", "ho3d-v3": "HO-3D v3"}
+INDEPENDENT = f"No {FRAMES} beside the truth: captures are not known, and intervals take frames as independent."
+OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
+# a set is in another joint order where that fits so much better (datasets/checks.py)
+CLEARLY = 0.97
 
 
 def read_truth(path: Path | str, protocol: Protocol | str = "freihand") -> Hands:
     """Hands with joints (N, 21, 3) and, where given, vertices (N, 778, 3), m, OpenCV, FH21.
 
-    `path`: a prepared Hands file; or a folder with FreiHAND's `evaluation_xyz.json` and, optionally,
-    `evaluation_verts.json`. Fewer entries than the official 3,960 make it partial.
-    Raises MissingError, and InvalidError for a file that is damaged or of another shape.
+    `path`: a prepared Hands file; or, by the protocol, a folder as its official script takes it:
+
+    freihand   `evaluation_xyz.json` and, optionally, `evaluation_verts.json`, there or in its `ref/` (eval.py's INPUT)
+    ho3d-*     the same names, OpenGL axes and HO-3D's order; with `evaluation.txt` also sequences and frame numbers
+    dexycb-*   the root of the dataset: `joint_3d` of the labels of the split's frames, without those that are all -1
+
+    Fewer entries than the official list make it partial.
+    Raises MissingError, InvalidError for a file that is damaged, of another shape or of other conventions than the
+    layout's, and UsageError where the protocol has no official folder.
     """
     path = Path(path)
     protocol = load(protocol) if isinstance(protocol, str) else protocol
@@ -31,38 +51,177 @@ def read_truth(path: Path | str, protocol: Protocol | str = "freihand") -> Hands
     if path.is_file():
         with HandsFile(path) as file:
             return file.read()
-    if protocol.official != "freihand":
-        raise UsageError(
-            f"The truth of {protocol.name} is read from a prepared file, not from the folder {path}.",
-            f"`handbench prep {protocol.dataset or 'NAME'}` makes it.",
-        )
-    return _freihand(path, protocol)
+    if protocol.official == "freihand":
+        return _freihand(path, protocol)
+    if protocol.official == "ho3d":
+        return _ho3d(path, protocol)
+    if protocol.dataset == "dexycb":
+        return _dexycb(path, protocol)
+    raise UsageError(
+        f"The truth of {protocol.name} is read from a prepared file, not from the folder {path}.",
+        f"`handbench prep {protocol.dataset or 'NAME'}` makes it.",
+    )
 
 
 def _freihand(folder: Path, protocol: Protocol) -> Hands:
+    # eval.py INPUT OUTPUT has the truth in INPUT/ref and the predictions in INPUT/res
+    if not (folder / XYZ).exists() and (folder / "ref" / XYZ).exists():
+        folder = folder / "ref"
+    joints, vertices, ids = _lists(folder, protocol)
+    return Hands(
+        id=ids,
+        side=np.full(len(ids), "right"),
+        joints=joints,
+        vertices=vertices,
+        meta=_meta(folder, protocol, len(ids)) | {"fingertips": "freihand"},
+    )
+
+
+def _takes(sequences: NDArray) -> NDArray:
+    """What was recorded together: AP10 to AP14 are five cameras of one take (ho3d: vis_pcl_all_cameras.py)."""
+    return np.array([re.sub(r"(?<=\d)\d$", "", name) for name in sequences.tolist()])
+
+
+def _ho3d(folder: Path, protocol: Protocol) -> Hands:
+    """ho3d: eval.py; README.md (OpenGL axes)."""
+    joints, vertices, ids = _lists(folder, protocol)
+    n = len(ids)
+    in_time: dict[str, NDArray] = {}
+    meta = _meta(folder, protocol, n) | {"fingertips": "ho3d"}
+    if (folder / FRAMES).is_file():
+        sequences, numbers = _frames(folder / FRAMES, n)
+        in_time = {"capture": _takes(sequences), "track": sequences, "frame": numbers}
+    else:
+        meta["note"] = INDEPENDENT
+        say(INDEPENDENT)
+    hands = Hands(
+        id=ids,
+        side=np.full(n, "right"),
+        joints=to_fh21(joints, "ho3d") * OPENCV_FROM_OPENGL,
+        vertices=None if vertices is None else vertices * OPENCV_FROM_OPENGL,
+        **in_time,
+        meta=meta,
+    )
+    _require_ho3d(folder / XYZ, joints, hands)
+    return hands
+
+
+def _dexycb(root: Path, protocol: Protocol) -> Hands:
+    """dex-ycb-toolkit: hpe_eval.py. A label that is partly -1 is an annotation, as there: all its joints count.
+
+    Both sides, whatever the protocol scores: it chooses among them.
+    """
+    split = protocol.split or ""
+    setup, _, part = split.partition("-")
+    frames = split_frames(root, setup, part)
+    joints = read_joints(frames)
+    ids = np.flatnonzero(annotated(joints))
+    n = len(ids)
+    if not n:
+        raise InvalidError(f"None of the {len(frames):,} frames of {split} in {root} has an annotation.")
+    say(f"{n:,} of the {len(frames):,} frames of {split} have an annotation.")
+    cameras, count = read_intrinsics(root), ANNOTATED.get(split)
+    return Hands(
+        id=np.array([f"dexycb/{split}/{i:08d}" for i in ids.tolist()]),
+        capture=np.array([frames.capture(i) for i in ids.tolist()]),
+        track=np.array([frames.track(i) for i in ids.tolist()]),
+        frame=frames.frame[ids].astype(np.int64),
+        fps=np.full(n, FPS),
+        side=frames.side[ids],
+        joints=joints[ids],
+        joints_valid=np.ones((n, 21), bool),
+        camera=None if cameras is None else cameras[frames.serial[ids]],
+        image_size=None if cameras is None else np.tile(IMAGE_SIZE, (n, 1)),
+        meta=_meta(root, protocol, n)
+        | {
+            "count": count,
+            "partial": count is not None and n != count,
+            "fingertips": "manopth",
+            "frames": len(frames),
+            "frames_without_annotation": len(frames) - n,
+        },
+    )
+
+
+def _lists(folder: Path, protocol: Protocol) -> tuple[NDArray, NDArray | None, NDArray]:
+    """Joints (N, 21, 3), vertices (N, 778, 3) or None, as they stand in the files, and their ids (N,)."""
+    title, official = TITLES[protocol.dataset or ""], protocol.official_ids() or []
+    if not (folder / XYZ).exists():
+        raise MissingError(
+            f"{folder} has no {XYZ}, which holds the truth of {protocol.name}.",
+            f"It is among the published evaluation files of {title}; {VERTS} belongs beside it.",
+        )
     joints = read_array(folder / XYZ, (21, 3))
-    vertices = read_array(folder / VERTS, (778, 3)) if (folder / VERTS).exists() else None
-    n, official = len(joints), protocol.official_ids() or []
-    if n > len(official):
-        raise InvalidError(f"{folder / XYZ} has {n:,} entries, FreiHAND has {len(official):,}.", "Fetch it again.")
+    n = len(joints)
+    if n != len(official):
+        _require_own_count(folder / XYZ, n, protocol)
+    vertices = None
+    if (folder / VERTS).exists():
+        vertices = read_array(folder / VERTS, (778, 3))
+    else:
+        say(f"{folder} has no {VERTS}: no figure of the mesh.")
     if vertices is not None and len(vertices) != n:
         raise InvalidError(
             f"{VERTS} has {len(vertices):,} entries and {XYZ} {n:,}: they do not belong together.",
             f"Both are in {folder}.",
         )
+    return joints, vertices, np.array(official[:n])
+
+
+def _require_own_count(path: Path, n: int, protocol: Protocol) -> None:
+    """Raises InvalidError for more entries than the protocol's list has, and for just as many as another version's."""
+    title, count = TITLES[protocol.dataset or ""], protocol.count or 0
+    for name, other in TITLES.items():
+        if protocol.official == "ho3d" and name != protocol.dataset and load(name).count == n:
+            raise InvalidError(
+                f"{path} has {n:,} entries: those of {other}; {title} has {count:,}.", f"Score it with {name}."
+            )
+    if n > count:
+        raise InvalidError(f"{path} has {n:,} entries, {title} has {count:,}.", "Fetch it again.")
+
+
+def _frames(path: Path, n: int) -> tuple[NDArray, NDArray]:
+    """HO-3D's list of frames, `SEQUENCE/0000` a line -> sequences (N,) and frame numbers (N,)."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split()
+    if len(lines) != n:
+        raise InvalidError(
+            f"{path} has {len(lines):,} lines and {XYZ} {n:,} entries: they do not belong together.",
+            "Each line names the frame of one entry.",
+        )
+    parts = [line.rpartition("/") for line in lines]
+    for i, (sequence, _, number) in enumerate(parts, 1):
+        if not sequence or not (number.isascii() and number.isdecimal()):
+            raise InvalidError(f"Line {i:,} of {path} is {lines[i - 1][:40]!r}.", "A line is written as SM1/0000.")
+    if len(set(lines)) != n:
+        twice = Counter(lines).most_common(1)[0][0]
+        raise InvalidError(f"{path} names the frame {twice} twice.", "Fetch it again.")
+    return np.array([part[0] for part in parts]), np.array([int(part[2]) for part in parts], np.int64)
+
+
+def _require_ho3d(path: Path, joints: NDArray, hands: Hands) -> None:
+    """Raises InvalidError where the joints of the file (N, 21, 3) are not of HO-3D's axes, order and unit."""
+    wrong = ""
+    order, scores = detect_order(joints)
+    if np.median(joints[..., 2]) > 0:
+        wrong = "most joints have z > 0, and HO-3D's axes are OpenGL's, with the hand at z < 0"
+    elif order != "ho3d" and scores[order] <= CLEARLY * scores["ho3d"]:
+        wrong = f"the joints look like {order.upper()} order, not HO-3D's"
+    else:
+        wrong = next((found.wrong for found in check_truth(hands) if found.what == "units" and not found.fine), "")
+    if wrong:
+        raise InvalidError(
+            f"The truth in {path} contradicts its layout: {wrong}.",
+            "Official files are read as they are: was this one converted?",
+        )
+
+
+def _meta(folder: Path, protocol: Protocol, n: int) -> dict[str, Any]:
     mark = folder / SYNTHETIC_MARK
-    return Hands(
-        id=np.array(official[:n]),
-        side=np.full(n, "right"),
-        joints=joints,
-        vertices=vertices,
-        meta={
-            "dataset": protocol.dataset,
-            "split": protocol.split,
-            "count": protocol.count,
-            "partial": n != protocol.count,
-            "source": read_json(mark, "The mark")["source"] if mark.exists() else OFFICIAL_FILES,
-            "joint_source": "annotated",
-            "fingertips": "freihand",
-        },
-    )
+    return {
+        "dataset": protocol.dataset,
+        "split": protocol.split,
+        "count": protocol.count,
+        "partial": n != protocol.count,
+        "source": read_json(mark, "The mark")["source"] if mark.exists() else OFFICIAL_FILES,
+        "joint_source": "annotated",
+    }

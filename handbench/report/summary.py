@@ -1,10 +1,14 @@
-"""One result, or one comparison, as text for a terminal."""
+"""One result as text for a terminal."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tabulate import tabulate
+
+from handbench.evaluation.buckets import FOOTNOTE
+
+DECIMALS = {"mm": 2, "px": 2, "mm/frame^2": 2, "mm/frame^3": 2, "m/s^2": 2}
 
 
 def summary_text(record: dict[str, Any]) -> str:
@@ -17,60 +21,64 @@ def summary_text(record: dict[str, Any]) -> str:
         (
             line["metric"],
             line["alignment"],
-            _number(line["value"], line["unit"]),
-            f"[{_number(line['low'], line['unit'])}, {_number(line['high'], line['unit'])}]",
+            number(line["value"], line["unit"]),
+            _between(line),
             line["unit"] or "-",
             _range(line),
-            line["n"],
+            f"{line['n']:,}",
         )
         for line in record["summary"]
     ]
     headers = ("metric", "alignment", "value", "95 % interval", "unit", "range", "n")
     lines.append(tabulate(figures, headers, tablefmt="github", disable_numparse=True))
+    if record["per_bucket"]:
+        lines += ["", "by the share of the hand that something else covers", _buckets(record)]
     if record["official"]:
         lines += ["", "the official script's figures"]
         lines += [f"  {key}: {value:.6f}" for key, value in record["official"].items()]
-    given = "not stated" if record["given"] is None else ", ".join(record["given"]) or "nothing beyond the image"
-    notes = [f"given: {given}"]
-    if any("over samples" in line["interval"] for line in record["summary"]):
-        notes.append("intervals take the samples as independent: too narrow where they are frames of one recording")
-    if record["reflected"]:
-        notes.append(f"mirrored by the official alignment: {record['reflected']:,} samples")
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([*lines, "", *_notes(record)])
 
 
-def comparison_text(record: dict[str, Any], a: str, b: str) -> str:
-    """A comparison's record -> paired differences, and in words which is better."""
-    rows = []
-    for row in record["rows"]:
-        unit = row["unit"]
-        verdict = {"a": f"{a} is better", "b": f"{b} is better", "": "not distinguishable"}[row["better"]]
-        rows.append(
-            (
-                row["metric"],
-                row["alignment"],
-                _number(row["a"], unit),
-                _number(row["b"], unit),
-                _number(row["difference"], unit, signed=True),
-                f"[{_number(row['low'], unit, signed=True)}, {_number(row['high'], unit, signed=True)}]",
-                row["n"],
-                verdict,
-            )
-        )
-    headers = ("metric", "alignment", "A", "B", "A - B", "95 % interval", "n", "")
-    head = f"A: {a}\nB: {b}\n{record['protocol']}, paired over samples\n"
-    head += "".join(f"unlike: {what}\n" for what in record["unlike"])
-    return "\n".join([head, tabulate(rows, headers, tablefmt="github", disable_numparse=True)])
-
-
-def _number(value: float | None, unit: str, *, signed: bool = False) -> str:
-    if value is None:
+def number(value: float | None, unit: str, *, signed: bool = False) -> str:
+    """A figure with the digits of its unit; `-` where there is none."""
+    if value is None or value != value:
         return "-"
     sign = "+" if signed else ""
-    return f"{value:{sign}.2f}" if unit == "mm" else f"{value:{sign}.4f}"
+    return f"{value:{sign}.{DECIMALS.get(unit, 4)}f}"
+
+
+def _buckets(record: dict[str, Any]) -> str:
+    """Figures by bucket; an empty bucket is shown as empty."""
+    buckets = record["per_bucket"]
+    headers = ["metric", "alignment", *(f"{name} (n = {found['n']:,})" for name, found in buckets.items())]
+    rows = []
+    for i, line in enumerate(record["summary"]):
+        cells = [found["summary"][i] for found in buckets.values()]
+        rows.append(
+            [line["metric"], line["alignment"]]
+            + [f"{number(cell['value'], line['unit'])} {_between(cell)}" if cell["n"] else "empty" for cell in cells]
+        )
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def _notes(record: dict[str, Any]) -> list[str]:
+    given = "not stated" if record["given"] is None else ", ".join(record["given"]) or "nothing beyond the image"
+    notes = [f"given: {given}", f"intervals: {record['summary'][0]['interval']}" if record["summary"] else ""]
+    if record["reflected"]:
+        notes.append(f"mirrored by the official alignment: {record['reflected']:,} samples")
+    if record["per_bucket"]:
+        notes.append(FOOTNOTE)
+    return [note for note in notes if note]
+
+
+def _between(line: dict[str, Any]) -> str:
+    if line["low"] is None or line["low"] != line["low"]:
+        return "-"
+    return f"[{number(line['low'], line['unit'])}, {number(line['high'], line['unit'])}]"
 
 
 def _range(line: dict[str, Any]) -> str:
     if "range" in line:
-        return f"{line['range'][0]:g}-{line['range'][1]:g} mm, {line['steps']} steps"
+        skipped = f" less the first {line['skip']}" if line.get("skip") else ""
+        return f"{line['range'][0]:g}-{line['range'][1]:g} mm, {line['steps']} steps{skipped}"
     return f"< {line['threshold']:g} mm" if "threshold" in line else ""

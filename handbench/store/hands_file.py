@@ -94,11 +94,11 @@ class HandsFile:
         """All ids (N,) str."""
         return _from_stored("id", self.file["hands/id"][:])
 
-    def column(self, name: str) -> NDArray:
-        """One whole field; raises InvalidError where the file does not have it."""
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> NDArray:
+        """One field, all of it or start..stop; raises InvalidError where the file does not have it."""
         if name not in self.fields:
             raise InvalidError(f"{self.path} has no {name!r}.", f"It has: {', '.join(self.fields)}.")
-        return _from_stored(name, self.file["hands"][name][:])
+        return _from_stored(name, self.file["hands"][name][start:stop])
 
     def read(self, start: int = 0, stop: int | None = None) -> Hands:
         """The samples start..stop as one block."""

@@ -63,7 +63,8 @@ def test_conversions_only_when_told(lists, make_hands, tmp_path):
     found = read_predictions(path, IDS, order="ho3d", axes="opengl", unit="mm")
     np.testing.assert_allclose(found.joints, hands.joints, rtol=1e-15)
     np.testing.assert_allclose(found.vertices, hands.vertices, rtol=1e-15)
-    assert found.meta["imported_as"] == {"order": "ho3d", "axes": "opengl", "unit": "mm"}
+    told = {"order": "ho3d", "axes": "opengl", "unit": "mm"}
+    assert found.meta["imported_as"] == {"format": "JSON", **told, "told": ["order", "axes", "unit"]}
     for wrong in ({"order": "h03d"}, {"axes": "gl"}, {"unit": "inch"}):
         with pytest.raises(UsageError, match="Unknown"):
             read_predictions(path, IDS, **wrong)
@@ -89,7 +90,7 @@ def test_too_many_and_meshes_that_are_short(lists, tmp_path):
 def test_cut_short(lists, tmp_path):
     text = json.dumps(lists)
     for end in (len(text) - 1, len(text) // 2, 10, 1, 0):
-        refused(write(tmp_path / "pred.json", text[:end]), "pred.json is not valid JSON")
+        refused(write(tmp_path / "pred.json", text[:end]), "pred.json is (not valid JSON|empty)")
 
 
 @pytest.mark.parametrize("content", ["{}", "3", '"x"', "[]", "[[]]", "[[], [], []]", "[1, 2]", "[null, null]", "\x00"])

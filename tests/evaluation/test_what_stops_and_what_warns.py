@@ -233,3 +233,11 @@ def test_predictions_for_another_prepared_truth_stop(make_hands, noisy, tmp_path
         evaluate(tmp_path / "truth.h5", noisy(truth, truth_digest="0" * 12))
     # official files as they are have no digest
     assert evaluate(truth, noisy(truth, truth_digest="0" * 12)).n == 6
+
+
+def test_predictions_that_say_they_are_of_the_other_hand(make_hands, noisy):
+    truth = make_hands(6)
+    sides = np.array(["right"] * 6), np.array(["right"] * 4 + ["left"] * 2)
+    truth, predicted = truth.replace(side=sides[0]), noisy(truth).replace(side=sides[1])
+    assert "2 of 6 predictions" in suspicion(truth, predicted, "Side")
+    assert not evaluate(truth, predicted.replace(side=sides[0])).suspicions

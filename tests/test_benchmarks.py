@@ -1,0 +1,56 @@
+"""The benchmark scripts run, on a few samples; the plain script they carry finds handbench's figures."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "scoring.py"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    command = [sys.executable, str(SCRIPT), "--quick", "--only", "freihand-json", "joints-10k"]
+    command += ["--dir", str(folder / "hands"), "--json", str(folder / "scoring.json")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout, json.loads((folder / "scoring.json").read_text())
+
+
+def test_it_says_how_long_how_much_memory_and_how_much_faster(found):
+    text, record = found
+    assert [case["case"] for case in record["cases"]] == ["freihand-json", "joints-10k"]
+    for case in record["cases"]:
+        assert case["title"] in text
+        assert 0 < case["best_seconds"] <= case["median_seconds"]
+        assert 30e6 < case["peak_bytes"] < 1e9
+        assert case["times_faster"] > 0
+    assert record["machine"]["cores"] >= 1
+
+
+def test_the_plain_script_and_handbench_agree(found):
+    _, record = found
+    for case, figures in zip(record["cases"], (12, 4), strict=True):
+        assert len(case["plain"]["figures"]) == figures
+        assert case["plain"]["largest_difference"] <= 1e-6
+
+
+def test_predictions_are_wrong_as_a_methods_are(found):
+    _, record = found
+    figures = record["cases"][0]["figures"]
+    assert 15 < figures["MPJPE"] < 30
+    assert 5 < figures["PA-MPVPE"] < 8
+    assert 0.6 < figures["PA-F@5"] < 0.8
+
+
+def test_hands_are_made_once(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    kept = importlib.import_module("made_hands").kept
+    written = []
+    for samples in (10, 10, 20):
+        kept(tmp_path / "hands", {"samples": samples}, written.append)
+    assert len(written) == 2
