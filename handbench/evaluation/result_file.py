@@ -30,7 +30,7 @@ COLUMNS = ("ids", "reflected", "clusters", "covered")
 TEXT = ("ids", "clusters")
 KNOWN = ("protocol", "summary", "official", "given", "warnings", "suspicions", "provenance", "row", "per_bucket")
 # rows of one chunk of joint errors: medians read them a joint at a time
-CHUNK = 1 << 14
+CHUNK = 1 << 13
 
 
 class ResultWriter:

@@ -38,7 +38,7 @@ from handbench.store.hands_file import HandsFile
 from handbench.store.records import made
 
 # samples of one block: meshes fill the cache sooner
-BLOCK_OF_MESHES, BLOCK_OF_JOINTS = 256, 4096
+BLOCK_OF_MESHES, BLOCK_OF_JOINTS = 512, 4096
 # unit, axes, order and side are looked for in this many samples, evenly spread
 LOOKED_AT = 2000
 

@@ -16,7 +16,7 @@ from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile
 
 # samples of which one column is read at once
-COLUMN_BLOCK = 1 << 16
+COLUMN_BLOCK = 1 << 14
 
 
 class Source(Protocol):
