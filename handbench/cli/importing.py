@@ -12,7 +12,7 @@ def import_predictions(
     file: Annotated[Path, typer.Argument(help="pred.json, pred.zip, DexYCB text, .npz, .csv, or an HDF5 of hands")],
     name: Annotated[str, typer.Option(help="the row's name in tables")],
     protocol: Annotated[str, typer.Option(help="whose test set they are of")] = "freihand",
-    truth: Annotated[Path | None, typer.Option(help="the prepared test set (default: the protocol's)")] = None,
+    truth: Annotated[Path | None, typer.Option(help="the test set, prepared or as published")] = None,
     order: Annotated[
         str | None, typer.Option(help="joint order of the file: fh21, ho3d, rhd, stb (default: by its format)")
     ] = None,

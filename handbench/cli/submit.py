@@ -20,7 +20,7 @@ def submit(
     name: Annotated[str | None, typer.Option(help="predictions in HANDBENCH_HOME, by their row's name")] = None,
     version: Annotated[str | None, typer.Option(help="HO-3D: v2 or v3 (default: the predictions')")] = None,
     setup: Annotated[str | None, typer.Option(help="DexYCB: s0 to s3 (default: the predictions')")] = None,
-    truth: Annotated[Path | None, typer.Option(help="DexYCB: the prepared test set, which knows its frames")] = None,
+    truth: Annotated[Path | None, typer.Option(help="DexYCB: its root, or the prepared test set")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="write what there is, though samples are missing")] = False,
     check: Annotated[Path | None, typer.Option(help="look at a file of predictions instead of writing one")] = None,
 ) -> None:
@@ -99,17 +99,17 @@ def _by_name(benchmark: str, name: str, version: str | None, setup: str | None) 
 
 
 def _frames(protocol: Protocol, truth: Path | None) -> NDArray | None:
-    """The ids of the prepared test set, where the official list has gaps and the set is there."""
+    """The ids of the test set, where the official list has gaps and the set is there."""
     from handbench import places
-    from handbench.store.hands_file import HandsFile
+    from handbench.evaluation.truth import open_truth
 
     if not protocol.gaps:
         return None
     prepared = places.prepared(protocol.dataset or protocol.name, protocol.split or "test")
     if truth is None and not prepared.exists():
         return None
-    with HandsFile(truth or prepared, f"`handbench prep {protocol.dataset}` makes it.") as file:
-        return file.column("id")
+    with open_truth(truth or prepared, protocol) as true:
+        return true.column("id")
 
 
 def _check(benchmark: str, path: Path, version: str | None, setup: str | None, truth: Path | None) -> None:

@@ -12,8 +12,8 @@ from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation import checks
 from handbench.evaluation.importing import assumed, read_as, read_predictions
 from handbench.evaluation.protocol import Given, Protocol
-from handbench.evaluation.sources import opened
 from handbench.evaluation.suspicions import suspect
+from handbench.evaluation.truth import open_truth
 from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile, write_hands
 
@@ -57,7 +57,7 @@ def take_in(
         raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
     if not re.fullmatch(r"[\w.+@-]+", name) or name.startswith("."):
         raise UsageError(f"--name {name!r} cannot be a file's name.", "Use letters, digits, '-', '_' and '.'.")
-    with opened(truth, "true hands", f"`handbench prep {protocol.dataset or protocol.name}` makes them.") as true:
+    with open_truth(truth, protocol) as true:
         _require_free(target)
         meta = {
             "method": name,
@@ -66,8 +66,10 @@ def take_in(
             "given": None if given is None else list(given),
             "dataset": true.meta.get("dataset"),
             "split": true.meta.get("split"),
-            "truth_digest": true.digest(),
         }
+        # official files read as they are do not bind predictions to one prepared file
+        if isinstance(true, HandsFile):
+            meta["truth_digest"] = true.digest()
         ids = true.column("id")
         written = protocol.written
         hands = read_predictions(file, np.sort(ids), written=written, order=order, axes=axes, unit=unit, meta=meta)

@@ -30,7 +30,7 @@ from handbench.evaluation.samples import Paired, captures, pair
 from handbench.evaluation.sources import Source, opened
 from handbench.evaluation.sums import Sums
 from handbench.evaluation.suspicions import suspect
-from handbench.evaluation.truth import read_truth
+from handbench.evaluation.truth import open_truth
 from handbench.hands.record import Hands
 from handbench.metrics.intervals import WARN_BELOW
 from handbench.store.atomic import replacing
@@ -81,9 +81,7 @@ def score(
 ) -> dict[str, Any]:
     """`evaluate` -> the record alone (`Result.to_record`); what is per sample goes block by block to the file `out`."""
     protocol = load(protocol) if isinstance(protocol, str) else protocol
-    if isinstance(truth, Path | str) and Path(truth).is_dir():
-        truth = read_truth(truth, protocol)
-    with opened(truth, "true hands", f"`handbench prep {protocol.dataset or 'NAME'}` makes them.") as true:
+    with open_truth(truth, protocol) as true:
         _require_dataset(true, protocol)
         if isinstance(pred, Path | str) and (written or Path(pred).suffix not in (".h5", ".hdf5")):
             ids = np.sort(true.column("id"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from handbench.datasets.dexycb_tree import ANNOTATED, FPS, IMAGE_SIZE, read_intr
 from handbench.datasets.freihand import SYNTHETIC_MARK
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, load
+from handbench.evaluation.sources import Source, opened
 from handbench.hands.joints import detect_order, to_fh21
 from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile
@@ -29,6 +32,18 @@ INDEPENDENT = f"No {FRAMES} beside the truth: captures are not known, and interv
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
 # a set is in another joint order where that fits so much better (datasets/checks.py)
 CLEARLY = 0.97
+
+
+@contextmanager
+def open_truth(truth: Source | Hands | Path | str, protocol: Protocol) -> Iterator[Source]:
+    """The truth to score against: a prepared file, a folder with the official evaluation files, or hands in memory.
+
+    Raises MissingError naming the command that makes it, and as `read_truth`.
+    """
+    if isinstance(truth, Path | str) and Path(truth).is_dir():
+        truth = read_truth(truth, protocol)
+    with opened(truth, "true hands", f"`handbench prep {protocol.dataset or 'NAME'}` makes them.") as source:
+        yield source
 
 
 def read_truth(path: Path | str, protocol: Protocol | str = "freihand") -> Hands:
