@@ -14,6 +14,7 @@ from handbench.errors import InvalidError
 from handbench.evaluation.metric import MEDIANS
 from handbench.evaluation.protocol import Protocol
 from handbench.evaluation.result import Result
+from handbench.evaluation.sums import ACCELERATION_SI
 from handbench.metrics.curves import point_areas, thresholds
 
 Index = NDArray | slice
@@ -113,7 +114,8 @@ def same_figures(a: Result, b: Result) -> tuple[list[dict[str, Any]], list[str]]
     for (key, unit), row in keys[0].items():
         one, other = (found.get(row["metric"]) for found in metrics)
         name = one.name if one else row["metric"]
-        if (key, unit) not in keys[1]:
+        if (key, unit) not in keys[1] or row["metric"] == ACCELERATION_SI:
+            # the last is the acceleration once more, in another unit
             continue
         if one and other and one.model_copy(update={"alignments": other.alignments}) != other:
             otherwise.append(key)

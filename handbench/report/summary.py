@@ -34,7 +34,8 @@ def summary_text(record: dict[str, Any]) -> str:
     if record["per_bucket"]:
         lines += ["", "by the share of the hand that something else covers", _buckets(record)]
     if record["official"]:
-        lines += ["", "the official script's figures"]
+        unit = "mm" if record["protocol"]["definition"].get("official") == "dexycb" else "cm"
+        lines += ["", f"the official script's figures (lengths in {unit}, AUC and F-score 0 to 1)"]
         lines += [f"  {key}: {value:.6f}" for key, value in record["official"].items()]
     return "\n".join([*lines, "", *_notes(record)])
 

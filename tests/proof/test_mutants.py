@@ -37,9 +37,10 @@ from cosmic_ray.plugins import get_operator
 pytestmark = pytest.mark.proof
 ROOT = Path(__file__).parents[2]
 METRICS = "handbench/metrics"
-SEED, DRAWN, AT_ONCE = 0, 600, 2
+SEED, DRAWN, AT_ONCE = 0, 60, 2
 # What one run of the tests may use; they take some seconds.
 SECONDS, BYTES = 60, 6 * 2**30
+PLUGINS = ("-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin")
 
 BINARY = (
     "Add_Sub Add_Mul Sub_Add Sub_Mul Mul_Div Mul_Add Div_Mul Div_FloorDiv FloorDiv_Div FloorDiv_Mul Mod_Mul Pow_Mul"
@@ -150,7 +151,7 @@ def imported(path: Path) -> set[str]:
 
 
 @cache
-def tests_of(module: str) -> list[str]:
+def files_for(module: str) -> list[str]:
     """Test files that import the module, then those that import a module of the metrics that uses it."""
     users = {path.stem for path in (ROOT / METRICS).glob("*.py") if module in imported(path)}
     files = {path: imported(path) for path in sorted((ROOT / "tests/metrics").glob("test_*.py"))}
@@ -198,12 +199,12 @@ class Judge:
         code = path.read_text()
         path.write_text(mutant.code)
         try:
-            return self.ask(*tests_of(mutant.module))
+            return self.ask(*files_for(mutant.module))
         finally:
             path.write_text(code)
 
 
-def run_tests(tests: list[str], compile_them: bool) -> str:
+def run(tests: list[str], compile_them: bool) -> str:
     """In a fork: `survived` where all pass, else `killed`, or `timeout`."""
     pid = os.fork()
     if pid == 0:
@@ -216,7 +217,7 @@ def run_tests(tests: list[str], compile_them: bool) -> str:
             resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
             signal.alarm(10 * SECONDS)
             sys.dont_write_bytecode = not compile_them
-            code = int(pytest.main(["-q", "-x", "--tb=no", "-p", "no:cacheprovider", *tests]))
+            code = int(pytest.main(["-q", "-x", "--tb=no", *PLUGINS, *tests]))
         finally:
             os._exit(code)
     status = os.waitpid(pid, 0)[1]
@@ -240,7 +241,7 @@ def answer() -> None:
     hypothesis.settings.register_profile("mutants", derandomize=True, database=None, deadline=None, phases=phases)
     hypothesis.settings.load_profile("mutants")
     for number, line in enumerate(sys.stdin):
-        print(run_tests(json.loads(line), compile_them=number == 0), flush=True)
+        print(run(json.loads(line), compile_them=number == 0), flush=True)
 
 
 def verdicts(drawn: list[Mutant], folder: Path, say: Callable[[str], None]) -> list[str]:
