@@ -26,9 +26,10 @@ class Result:
     joint_errors       alignment -> (N, 21) mm; NaN where a joint is not annotated
     curves             `METRIC/ALIGNMENT` -> (T, 2): threshold in mm, PCK
     reflected (N,)     bool: mirrored by the official alignment of the joints
-    summary            one dict a figure: metric, alignment, unit, value, low, high, n, clusters, interval (in words;
-                       over captures where there are any, and then low_samples, high_samples are over samples);
-                       an AUC also has range, mm, steps and skip; an F-score threshold, mm
+    summary            one dict a figure: metric, alignment, unit, value, interval [low, high], its method in words, n,
+                       clusters; the interval is over captures where there are any, and then interval_over_samples is
+                       what it would be were samples independent; an AUC also has range, mm, steps and skip; an F-score
+                       threshold, mm
     per_bucket         occlusion bucket -> {range in %, n, summary}
     official           the official script's keys and units; empty where the protocol follows none
     given              what the predictions took from the truth; None where nobody said

@@ -123,7 +123,10 @@ def read_result(path: Path | str) -> Result:
     for rows in (record["summary"], *(bucket["summary"] for bucket in record["per_bucket"].values())):
         for row in rows:
             # JSON has no NaN: a figure that does not exist was written as null
-            row.update({key: float("nan") for key in ("value", "low", "high") if row[key] is None})
+            row["value"] = float("nan") if row["value"] is None else row["value"]
+            for key in ("interval", "interval_over_samples"):
+                if key in row:
+                    row[key] = [float("nan") if end is None else end for end in row[key]]
     return Result(**columns, **tables, **{key: record[key] for key in KNOWN})
 
 

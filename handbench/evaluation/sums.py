@@ -124,17 +124,16 @@ class Sums:
 
     def _described(self, over: Interval, samples: Interval) -> dict[str, Any]:
         """The entries of a row that an interval fills."""
-        row = {"value": over.value, "low": over.low, "high": over.high, "n": samples.n}
+        row = {"value": over.value, "interval": [over.low, over.high], "n": samples.n}
         if self.clusters is None:
             # frames of a dataset come from recordings, said or not
             narrow = ": too narrow" if self.plan.protocol.dataset else ""
-            return row | {"clusters": None, "interval": f"95 % t, samples taken as independent{narrow}"}
+            return row | {"clusters": None, "method": f"95 % t, samples taken as independent{narrow}"}
         few = ": too few to be sure of" if over.clusters < WARN_BELOW else ""
         return row | {
             "clusters": over.clusters,
-            "interval": f"95 % t over {over.clusters:,} captures{few}",
-            "low_samples": samples.low,
-            "high_samples": samples.high,
+            "method": f"95 % t over {over.clusters:,} captures{few}",
+            "interval_over_samples": [samples.low, samples.high],
         }
 
     def _intervals(self, name: str, bucket: int | None) -> tuple[Interval, Interval]:

@@ -104,7 +104,7 @@ def _cell(column: Column, record: dict[str, Any]) -> Cell:
             value = figure["value"]
             if not _finite(value):
                 return Cell()
-            low, high = figure.get("low"), figure.get("high")
+            low, high = figure["interval"]
             interval = ""
             if _finite(low) and _finite(high):
                 interval = f"[{low:.{column.decimals}f}, {high:.{column.decimals}f}]"

@@ -64,7 +64,7 @@ def _buckets(record: dict[str, Any]) -> str:
 
 def _notes(record: dict[str, Any]) -> list[str]:
     given = "not stated" if record["given"] is None else ", ".join(record["given"]) or "nothing beyond the image"
-    notes = [f"given: {given}", f"intervals: {record['summary'][0]['interval']}" if record["summary"] else ""]
+    notes = [f"given: {given}", f"intervals: {record['summary'][0]['method']}" if record["summary"] else ""]
     if record["reflected"]:
         notes.append(f"mirrored by the official alignment: {record['reflected']:,} samples")
     if record["per_bucket"]:
@@ -73,9 +73,8 @@ def _notes(record: dict[str, Any]) -> list[str]:
 
 
 def _between(line: dict[str, Any]) -> str:
-    if line["low"] is None or line["low"] != line["low"]:
-        return "-"
-    return f"[{number(line['low'], line['unit'])}, {number(line['high'], line['unit'])}]"
+    low, high = (number(end, line["unit"]) for end in line["interval"])
+    return "-" if low == "-" else f"[{low}, {high}]"
 
 
 def _range(line: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ def test_each_bucket_is_the_mean_of_its_samples_and_the_counts_add_up(covered, n
         row = next(r for r in found["summary"] if (r["metric"], r["alignment"]) == ("mpjpe", "root"))
         assert row["value"] == pytest.approx(result.samples["mpjpe/root"][which == b].mean(), rel=1e-12)
         assert row["n"] == found["n"] == (which == b).sum()
-        assert row["low"] < row["value"] < row["high"]
+        assert row["interval"][0] < row["value"] < row["interval"][1]
         auc = next(r for r in found["summary"] if (r["metric"], r["alignment"]) == ("auc", "root"))
         assert auc["value"] == pytest.approx(result.samples["auc/root"][which == b].mean(), rel=1e-12)
         median = next(r for r in found["summary"] if (r["metric"], r["alignment"]) == ("median-pjpe", "root"))

@@ -120,7 +120,7 @@ class TestJoints:
         assert result.value("mpjpe", "root") == pytest.approx(np.nanmean(masked, axis=0).mean(), rel=1e-12)
         assert result.value("median-pjpe", "root") == pytest.approx(np.nanmedian(masked, axis=0).mean(), rel=1e-12)
         row = next(r for r in result.summary if (r["metric"], r["alignment"]) == ("mpjpe", "root"))
-        assert row["low"] < row["value"] < row["high"]
+        assert row["interval"][0] < row["value"] < row["interval"][1]
         with pytest.raises(InvalidError, match="does not say which joints are visible"):
             evaluate(truth, predicted, "rhd")
 

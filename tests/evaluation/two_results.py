@@ -19,7 +19,7 @@ def made(samples, joints=None, *, metrics=METRICS, row=None, **more) -> Result:
     samples = {key: np.asarray(values, np.float64) for key, values in samples.items()}
     n = len(next(iter(samples.values()))) if samples else len(next(iter(joints.values())))
     summary = [
-        {"metric": metric.called, "alignment": alignment, "unit": metric.unit, "low": 0.0, "high": 0.0, "n": n}
+        {"metric": metric.called, "alignment": alignment, "unit": metric.unit, "interval": [0.0, 0.0], "n": n}
         | {"value": np.nanmean(samples[key]) if key in samples else 0.0}
         | ({"range": [metric.low, metric.high], "steps": metric.steps} if metric.steps else {})
         for metric in protocol.metrics

@@ -27,7 +27,7 @@ def record(protocol_id=OFFICIAL, n=3960, values=GOOD, name="freihand", alignment
     row = {"method": "clip-hand3d", "variant": "full", "size": "full", "seed": 0, "weights": TRAINED, **row}
     summary = [
         {"metric": m, "alignment": alignment, "unit": "", "value": v, "n": n,
-         "low": None if v is None else v * 0.99, "high": None if v is None else v * 1.01}
+         "interval": [None, None] if v is None else [v * 0.99, v * 1.01]}
         for m, v in values.items()
     ]  # fmt: skip
     return {
