@@ -28,8 +28,10 @@ def compare(
     """
     from handbench.evaluation.compare import compare as run
     from handbench.report.comparison import comparison_text
+    from handbench.store.atomic import spare
     from handbench.store.records import dump_json, write_json
 
+    spare(json, a, b)
     record = run(a, b, seed=seed, anyway=anyway, figure=metric, top=top).to_record()
     if json == "-":
         print(dump_json(record).decode(), end="")

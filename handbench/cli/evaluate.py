@@ -17,7 +17,9 @@ def evaluate(
     pred: Annotated[
         Path | None, typer.Option(help="predictions: HDF5, pred.json or .zip, DexYCB text, npz, CSV")
     ] = None,
-    order: Annotated[str | None, typer.Option(help="joint order of --pred, where not its format's: fh21, ho3d")] = None,
+    order: Annotated[
+        str | None, typer.Option(help="joint order of --pred: fh21, ho3d, rhd, stb (default: its format's)")
+    ] = None,
     axes: Annotated[str | None, typer.Option(help="axes of --pred: opencv, opengl")] = None,
     unit: Annotated[str | None, typer.Option(help="unit of --pred: m, dm, cm, mm")] = None,
     result: Annotated[Path | None, typer.Option(help="keep the errors of every sample here (.h5), to compare")] = None,
@@ -25,6 +27,10 @@ def evaluate(
     latex: Annotated[bool, typer.Option("--latex", help="print LaTeX instead of Markdown")] = False,
     standalone: Annotated[bool, typer.Option("--standalone", help="with --latex: a whole document")] = False,
     scores_txt: Annotated[Path | None, typer.Option(help="write the official script's scores.txt")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(help="what --pred took from the truth: root, scale, box, ...; or nothing"),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="stop on a suspected unit, axes, order or side")] = False,
 ) -> None:
     """Score predictions as the official scripts do; print tables.
@@ -34,7 +40,7 @@ def evaluate(
     Example: handbench eval --protocol freihand --truth FreiHAND_pub_v2_eval --pred pred.json --json result.json
     """
     if table is not None:
-        if truth or pred or scores_txt or strict or protocol or result or order or axes or unit:
+        if truth or pred or scores_txt or strict or protocol or result or order or axes or unit or given:
             raise UsageError(
                 "--table takes no --protocol, --truth, --pred (and what belongs to it), --strict, --scores-txt.",
                 "It prints what is in HANDBENCH_HOME; score a file of your own with --pred.",
@@ -44,7 +50,7 @@ def evaluate(
         raise UsageError("--latex is for tables.", "handbench eval --table 1 --latex")
     elif pred is not None:
         written = {name: said for name, said in (("order", order), ("axes", axes), ("unit", unit)) if said}
-        _one(protocol or "freihand", truth, pred, json, scores_txt, strict, result, written)
+        _one(protocol or "freihand", truth, pred, json, scores_txt, strict, result, written, given)
     elif protocol is not None and not (truth or scores_txt or strict or result or order or axes or unit):
         _home(protocol, json)
     else:
@@ -79,27 +85,34 @@ def _one(
     strict: bool,
     result: Path | None,
     written: dict[str, str],
+    given: list[str] | None,
 ) -> None:
     from handbench import places
     from handbench.console import warn
+    from handbench.evaluation.intake import stated
+    from handbench.evaluation.official_text import require_text
     from handbench.evaluation.official_text import scores_txt as official
     from handbench.evaluation.protocol import load
     from handbench.evaluation.scoring import score
     from handbench.report.summary import summary_text
-    from handbench.store.atomic import replacing
+    from handbench.store.atomic import replacing, spare
 
     chosen = load(protocol)
+    for out in (json, scores_txt, result):
+        spare(out, truth, pred)
+    if scores_txt:
+        require_text(chosen)
     true = truth or places.prepared(chosen.dataset or chosen.name, chosen.split or "test")
-    record = score(true, pred, chosen, strict=strict, out=result, written=written)
+    record = score(true, pred, chosen, strict=strict, out=result, written=written, given=stated(given))
     for warning in record["warnings"]:
         warn(warning)
+    if json != "-":
+        print(summary_text(record))
+    _write_json(json, record)
     if scores_txt:
         text = official(record)
         with replacing(scores_txt) as part:
             part.write_text(text)
-    if json != "-":
-        print(summary_text(record))
-    _write_json(json, record)
 
 
 def _home(protocol: str, json: str | None) -> None:

@@ -63,9 +63,11 @@ def _write(
     from handbench.console import say, warn
     from handbench.evaluation.importing import WORDS
     from handbench.evaluation.submission import protocol_of, write_submission
+    from handbench.store.atomic import spare
     from handbench.store.hands_file import HandsFile
 
     path = predictions or _by_name(benchmark, str(name), version, setup)
+    spare(out, path, truth)
     with HandsFile(path, "`handbench predict` or `handbench import` makes it.") as file:
         protocol = protocol_of(benchmark, version, setup, file.column("id"))
         done = write_submission(file, out, protocol, _frames(protocol, truth), partial)

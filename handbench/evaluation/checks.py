@@ -46,7 +46,10 @@ def require_unique(ids: NDArray, what: str) -> None:
     values, counts = np.unique(ids, return_counts=True)
     if len(values) != len(ids):
         twice = values[counts > 1]
-        raise InvalidError(f"{len(twice):,} ids are more than once in the {what}: {some(twice)}.")
+        count = "1 id is" if len(twice) == 1 else f"{len(twice):,} ids are"
+        raise InvalidError(
+            f"{count} more than once in the {what}: {some(twice)}.", "Every sample has one prediction and one truth."
+        )
 
 
 def require_finite(block: Hands, start: int, what: str) -> None:
@@ -56,11 +59,13 @@ def require_finite(block: Hands, start: int, what: str) -> None:
         if array is None:
             continue
         # not finite, or so large that its square is not
-        bad = ~(np.abs(array) < min(LARGEST, float(np.finfo(array.dtype).max))).all((1, 2))
+        largest = min(LARGEST, float(np.finfo(array.dtype).max)) if array.dtype.kind == "f" else LARGEST
+        bad = ~(np.abs(array) < largest).all((1, 2))
         if bad.any():
             i = int(np.argmax(bad))
             raise InvalidError(
-                f"Sample {start + i} ({block.id[i]}) of the {what} has NaN or infinity in its {name}.",
+                f"Sample {start + i} ({block.id[i]}) of the {what} has NaN or infinity, or a number beyond all hands, "
+                f"in its {name}.",
                 "Predict it again: a sample is never skipped and never becomes zero.",
             )
 
@@ -77,6 +82,16 @@ def require_annotated(block: Hands, start: int) -> None:
             f"Sample {start + i} ({block.id[i]}) of the truth has NaN or infinity in an annotated joint.",
             "Prepare the dataset again.",
         )
+    if block.vertices is not None:
+        known = np.isfinite(block.vertices).all(-1)
+        # a mesh may be missing as a whole
+        bad = known.any(1) & ~known.all(1)
+        if bad.any():
+            i = int(np.argmax(bad))
+            raise InvalidError(
+                f"Sample {start + i} ({block.id[i]}) of the truth has NaN or infinity in some of its vertices.",
+                "Prepare the dataset again: a mesh is whole, or missing as a whole.",
+            )
 
 
 def some(values: Sequence[str] | NDArray, show: int = 3) -> str:

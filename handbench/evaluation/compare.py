@@ -92,7 +92,8 @@ def compare(
     unlike = differences(a, b)
     if unlike and not anyway:
         raise InvalidError(
-            f"These results are not comparable: {'; '.join(unlike)}.", "Score both under one protocol and one truth."
+            f"These results are not comparable: {'; '.join(unlike)}.",
+            "Score both under one protocol and one truth, from the same given; or --anyway.",
         )
     pairs = pair(a, b)
     figures, left_out = same_figures(a, b)

@@ -10,15 +10,15 @@ import numpy as np
 
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation import checks
-from handbench.evaluation.importing import assumed, read_as, read_predictions
+from handbench.evaluation.importing import assumed, read_as
 from handbench.evaluation.protocol import Given, Protocol
-from handbench.evaluation.suspicions import suspect
+from handbench.evaluation.samples import pair, read_for
+from handbench.evaluation.sources import Memory
+from handbench.evaluation.suspicions import some_of, suspect
 from handbench.evaluation.truth import open_truth
 from handbench.hands.record import Hands
+from handbench.store.atomic import spare
 from handbench.store.hands_file import HandsFile, write_hands
-
-# unit, axes, order and side are looked for in this many samples, evenly spread
-LOOKED_AT = 2000
 
 
 def stated(given: list[str] | None) -> tuple[str, ...] | None:
@@ -57,6 +57,7 @@ def take_in(
         raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
     if not re.fullmatch(r"[\w.+@-]+", name) or name.startswith("."):
         raise UsageError(f"--name {name!r} cannot be a file's name.", "Use letters, digits, '-', '_' and '.'.")
+    spare(target, file, truth)
     with open_truth(truth, protocol) as true:
         _require_free(target)
         meta = {
@@ -70,17 +71,21 @@ def take_in(
         # official files read as they are do not bind predictions to one prepared file
         if isinstance(true, HandsFile):
             meta["truth_digest"] = true.digest()
-        ids = true.column("id")
-        written = protocol.written
-        hands = read_predictions(file, np.sort(ids), written=written, order=order, axes=axes, unit=unit, meta=meta)
-        sequence = checks.match(ids, hands.id)
-        hands = hands if sequence is None else hands.take(sequence)
+        told = {name: word for name, word in (("order", order), ("axes", axes), ("unit", unit)) if word}
+        hands = read_for(file, true, protocol, told)
+        hands = hands.replace(meta={**hands.meta, **meta})
+        paired = pair(true, Memory(hands), protocol)
+        hands = paired.predicted.read(0, len(paired.true))
         checks.require_finite(hands, 0, "predictions")
-        fields: dict[str, Any] = {name: true.column(name) for name in ("joints", "joints_valid") if name in true.fields}
-        block = Hands(id=ids, **fields)
+        names = [name for name in ("joints", "joints_valid") if name in true.fields]
+        fields: dict[str, Any] = {name: paired.true.column(name) for name in names}
+        block = Hands(id=hands.id, **fields)
         checks.require_annotated(block, 0)
-        some = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), LOOKED_AT)).astype(int))
-        suspicions = suspect(np.asarray(block.joints)[some], np.asarray(hands.joints)[some], assumed(hands.meta))
+        some = some_of(len(hands))
+        joints = np.asarray(block.joints, np.float64)[some]
+        if block.joints_valid is not None:
+            joints[~np.asarray(block.joints_valid, bool)[some]] = np.nan
+        suspicions = suspect(joints, np.asarray(hands.joints)[some], assumed(hands.meta))
     write_hands(target, hands)
     return TakenIn(len(hands), read_as(hands.meta), suspicions)
 

@@ -45,7 +45,7 @@ class Measured:
     points       the same key -> (n, K): what is averaged point by point, where not every point counts
     joints       alignment -> (n, 21) mm
     tallies      the same key -> counts of one curve
-    reflected    (n,) bool
+    reflected    (n,) bool: mirrored by the official alignment of the joints, where the protocol has that
     """
 
     reflected: NDArray
@@ -84,7 +84,7 @@ class _Block:
     def _in_unit(self, truth: Hands, predicted: Hands) -> tuple[NDArray, NDArray]:
         """Joints (n,21,3) of both in the unit that is computed in; NaN where the truth is not annotated."""
         target, points = np.asarray(truth.joints), np.asarray(predicted.joints, np.float64) * self.protocol.per_metre
-        if self.protocol.official == "dexycb" and target.dtype == np.float32:
+        if self.protocol.dataset == "dexycb" and target.dtype == np.float32:
             # hpe_eval.py multiplies in single precision: 6e-5 mm from doing it in double
             target = (target * np.float32(1000)).astype(np.float64)
         else:
@@ -94,13 +94,14 @@ class _Block:
             target = np.where(annotated[..., None], target, np.nan)
         if self.protocol.wrist == "palm":
             points = palm_from_wrist(points)
+        elif self.protocol.wrist == "both palms":
+            target, points = palm_from_wrist(target), palm_from_wrist(points)
         elif self.protocol.wrist is not None:
             target = wrist_from_palm(target, self.protocol.wrist)
         return target, points
 
     def _joints(self) -> None:
         found = self.measured
-        official = False
         for alignment in self.plan.alignments(of_mesh=False):
             to, moved = self.target, self.points
             few = self.counted.sum(1) < FEWEST_POINTS.get(alignment, 1)
@@ -109,7 +110,6 @@ class _Block:
                 to, moved = align.root_align(to, to[:, root]), align.root_align(moved, moved[:, root])
             elif alignment == "procrustes-official":
                 moved, found.reflected = align.procrustes_official(to, moved, self.valid)
-                official = True
             elif alignment in BY_BONE:
                 moved = MOVED[alignment](to, moved, None if self.annotated.all() else self.annotated)
             elif alignment != "none":
@@ -119,8 +119,6 @@ class _Block:
             found.joints[alignment] = errors * self.plan.to_mm
             for metric in self.plan.metrics(alignment, *PER_JOINT):
                 self._joint_metric(metric, alignment, errors)
-        if not official:
-            found.reflected = align.fit_official(self.target, self.points, self.valid).reflected
 
     def _joint_metric(self, metric: Metric, alignment: str, errors: NDArray) -> None:
         name, found = key(metric, alignment), self.measured
@@ -155,7 +153,7 @@ class _Block:
             if metric.name == "acceleration":
                 values = temporal.acceleration_error(to, moved, annotated, truth.track, truth.frame)
             else:
-                values = temporal.jitter(moved, truth.track, truth.frame)
+                values = temporal.jitter(moved, truth.track, truth.frame, annotated)
             self.measured.samples[key(metric, alignment)] = values[inner] * self.plan.to_mm
 
     def _others(self, truth: Hands) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from handbench.errors import InvalidError
+from handbench.errors import InvalidError, UsageError
 from handbench.evaluation.plan import Plan
+from handbench.evaluation.protocol import Protocol
 
 # key -> our metric, alignment, and what a value is multiplied by (mm -> cm), in the order of the script's scores.txt
 Figures = dict[str, tuple[str, str, float]]
@@ -51,39 +52,47 @@ FIGURES: dict[str, Figures] = {
 WITH_TEXT = ("freihand", "ho3d")
 
 
-def official_scores(plan: Plan, summary: list[dict[str, Any]]) -> dict[str, float]:
+def official_scores(plan: Plan, summary: list[dict[str, Any]], n: int) -> dict[str, float]:
     """The official figures (FreiHAND, HO-3D: cm; DexYCB: mm; AUC and F 0..1), {} where the protocol follows no script.
+
+    A figure that not all of the n samples have is no official one.
 
     A mesh of another topology has -1 for its errors and AUC, which the scripts' conversion to cm makes -100 and -1
     (freihand: eval.py). Without vertices the mesh entries are absent: the official script does not run at all then.
     """
     if plan.protocol.official is None:
         return {}
-    values = {(row["metric"], row["alignment"]): float(row["value"]) for row in summary}
+    values = {(row["metric"], row["alignment"]): float(row["value"]) for row in summary if row["n"] == n}
     scores = {}
     for name, (metric, alignment, factor) in FIGURES[plan.protocol.official].items():
         if (metric, alignment) in values:
             scores[name] = values[metric, alignment] * factor
-        elif plan.mesh and not plan.same_topology:
+        elif plan.mesh and not plan.same_topology and metric in ("mpvpe", "auc-vertices"):
             scores[name] = -100.0 if metric == "mpvpe" else -1.0
     return scores
+
+
+def require_text(protocol: Protocol) -> None:
+    """Raises UsageError where the protocol's official script writes no scores.txt."""
+    if protocol.official not in WITH_TEXT:
+        raise UsageError(
+            f"There is no official scores.txt for {protocol.name}.",
+            "--json has the official figures." if protocol.official else "The protocol follows no official script.",
+        )
 
 
 def scores_txt(record: dict[str, Any]) -> str:
     """The text of the official scores.txt, from a result's record.
 
-    Raises InvalidError where there is none: no such script, no vertices.
+    Raises UsageError where there is no such script, InvalidError where a figure is absent: no vertices.
     """
-    protocol, official = record["protocol"], record["official"]
-    style = protocol["definition"].get("official")
-    if style not in WITH_TEXT:
-        raise InvalidError(
-            f"There is no official scores.txt for {protocol['name']}.",
-            "--json has the official figures." if style else "The protocol follows no official script.",
-        )
+    protocol, official = Protocol(**record["protocol"]["definition"]), record["official"]
+    require_text(protocol)
+    style = str(protocol.official)
     absent = [name for name in FIGURES[style] if name not in official]
     if absent:
         raise InvalidError(
-            f"There is no official scores.txt without {absent[0]}.", "The official script needs vertices on both sides."
+            f"There is no official scores.txt without {absent[0]}.",
+            "The official script needs vertices on both sides, for every sample.",
         )
     return "".join(f"{name}: {official[name]:f}\n" for name in FIGURES[style])

@@ -54,7 +54,7 @@ class Pairs:
             if np.isnan(a).any():
                 if figure["name"] == "mpjpe":
                     return a, b
-                at = thresholds(figure["range"][0], figure["range"][1], figure["steps"], figure.get("skip", 0))
+                at = thresholds(figure["range"][0], figure["range"][1], figure["steps"])
                 return point_areas(a, at), point_areas(b, at)
         return self.column(figure)
 

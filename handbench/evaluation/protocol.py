@@ -30,10 +30,10 @@ class Conventions(NamedTuple):
     unit: str = "m"
 
 
-# how the files of each official script are written
+# how the official files of a dataset, of truth and of predictions, are written; FH21, OpenCV, metres elsewhere
 WRITTEN = {
-    "freihand": Conventions(),
-    "ho3d": Conventions(order="ho3d", axes="opengl"),
+    "ho3d-v2": Conventions(order="ho3d", axes="opengl"),
+    "ho3d-v3": Conventions(order="ho3d", axes="opengl"),
     "dexycb": Conventions(unit="mm"),
 }
 
@@ -45,7 +45,8 @@ class Protocol(BaseModel):
     side           only the samples of this side; subset: only the frames that are held out of training
     joints         which joints count: annotated, visible (joints_visible), or the annotated finger tips
     root           a joint's name; wrist: how joint 0 of the truth, a palm centre, becomes a wrist (hands/palm.py);
-                   `palm` leaves it, and the predictions' is made of their wrist and middle MCP
+                   `palm` leaves it, and the predictions' is made of their wrist and middle MCP; `both palms` does
+                   that to a truth with a wrist, too
     unit           that of the official script's computation (its alignment depends on it at the level of 1e-6 mm)
     buckets        by the share of the hand that something else covers
     given          what the official files give to everybody
@@ -67,7 +68,7 @@ class Protocol(BaseModel):
     subset: Literal["validation"] | None = None
     joints: Literal["annotated", "visible", "tips"] = "annotated"
     root: str = "wrist"
-    wrist: Literal["ge", "bihand", "bihand-mean", "palm"] | None = None
+    wrist: Literal["ge", "bihand", "bihand-mean", "palm", "both palms"] | None = None
     unit: Literal["m", "mm"] = "m"
     buckets: bool = False
     given: tuple[Given, ...] = ()
@@ -96,8 +97,8 @@ class Protocol(BaseModel):
 
     @property
     def written(self) -> Conventions:
-        """How official files, of truth and of predictions, are written."""
-        return WRITTEN[self.official] if self.official else Conventions()
+        """How official files are written."""
+        return WRITTEN.get(self.dataset or "", Conventions())
 
     def official_ids(self) -> list[str] | None:
         """The ids of the official list, in its order; None where the protocol has none or it leaves numbers out."""

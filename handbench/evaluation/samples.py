@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +12,11 @@ from numpy.typing import NDArray
 from handbench.datasets.holdout import validation_mask
 from handbench.errors import InvalidError
 from handbench.evaluation.checks import match, require_unique
+from handbench.evaluation.importing import read_predictions
 from handbench.evaluation.metric import IN_TIME
 from handbench.evaluation.protocol import Protocol, SampleSet
 from handbench.evaluation.sources import Chosen, Source, columns
+from handbench.hands.record import Hands
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,33 @@ def pair(true: Source, predicted: Source, protocol: Protocol) -> Paired:
     return Paired(chosen, predicted if order is None else Chosen(predicted, order), SampleSet().add(ids))
 
 
+def read_for(path: Path, true: Source, protocol: Protocol, written: Mapping[str, str]) -> Hands:
+    """A file of predictions of the samples that the protocol scores, or of all samples of the truth.
+
+    Entries without ids are in the official order, which is that of the numbers in the ids; without an official list,
+    in that of the truth. `written`: order, axes, unit where they are not as the format has them.
+    """
+    index, ids = _selected(true, protocol), true.column("id")
+    asked = [ids] if index is None else [ids[index], ids]
+    fault: InvalidError | None = None
+    for some in asked:
+        in_order = np.sort(some) if protocol.ids else some
+        try:
+            return read_predictions(path, in_order, written=protocol.written, **written)  # type: ignore[arg-type]
+        except InvalidError as error:
+            fault = fault or error
+    assert fault is not None
+    raise fault
+
+
 def captures(true: Source) -> NDArray | None:
     """Index (N,) of the capture of each sample, from 0; None where there are no captures, or each sample is its own."""
     if "capture" not in true.fields:
         return None
     hashes = np.concatenate([_hashes(part) for part in columns(true, "capture")])
-    found, index = np.unique(hashes, return_inverse=True)
-    return None if len(found) == len(true) else index.astype(np.int32)
+    found, first, index = np.unique(hashes, return_index=True, return_inverse=True)
+    # numbered as they come: a hash differs from process to process, and sums depend on their order in the last bit
+    return None if len(found) == len(true) else np.argsort(np.argsort(first))[index].astype(np.int32)
 
 
 def _same_ids(true: Source, predicted: Source, samples: SampleSet) -> bool:

@@ -6,41 +6,44 @@ import os
 import platform
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handbench import __version__
 from handbench.console import progress, say
-from handbench.errors import InvalidError
+from handbench.errors import InvalidError, UsageError
 from handbench.evaluation import checks
-from handbench.evaluation.importing import assumed, read_as, read_predictions
+from handbench.evaluation.importing import assumed, read_as
 from handbench.evaluation.measuring import Measured, measure
 from handbench.evaluation.official_text import official_scores
 from handbench.evaluation.plan import AFTER, BEFORE, plan
-from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, SampleSet, load
+from handbench.evaluation.protocol import OFFICIAL_FILES, Conventions, Given, Protocol, SampleSet, load
 from handbench.evaluation.result import ROW, Result
 from handbench.evaluation.result_file import ResultWriter, new_file, read_result
-from handbench.evaluation.samples import Paired, captures, pair
+from handbench.evaluation.samples import Paired, captures, pair, read_for
 from handbench.evaluation.sources import Source, opened
 from handbench.evaluation.sums import Sums
-from handbench.evaluation.suspicions import suspect
+from handbench.evaluation.suspicions import some_of, suspect
 from handbench.evaluation.truth import open_truth
 from handbench.hands.record import Hands
 from handbench.metrics.intervals import WARN_BELOW
-from handbench.store.atomic import replacing
+from handbench.store.atomic import replacing, spare
 from handbench.store.hands_file import HandsFile
 from handbench.store.records import made
 
 # samples of one block: meshes fill the cache sooner
 BLOCK_OF_MESHES, BLOCK_OF_JOINTS = 512, 4096
-# unit, axes, order and side are looked for in this many samples, evenly spread
-LOOKED_AT = 2000
+NOT_SAID = "a source that is not said"
+# what `meta["joint_0"]` of a truth says where that is no wrist
+PALM = "palm"
+# what rounding may add to a share of a silhouette
+ROUNDING = 1e-6
 
 HandsOrPath = Source | Hands | Path | str
 
@@ -54,6 +57,7 @@ def evaluate(
     out: Path | str | None = None,
     workers: int | None = None,
     written: Mapping[str, str] | None = None,
+    given: Sequence[str] | None = None,
 ) -> Result:
     """Score predictions (a Hands file, an official pred.json, pred.zip or result text, an npz, a CSV, or hands in
     memory) against the truth (a Hands file, a folder with the official evaluation files, or hands in memory).
@@ -61,11 +65,12 @@ def evaluate(
     Stops with InvalidError, the sample named, for a wrong count, unknown or repeated ids, another shape, NaN or
     infinity; with `strict` also for a suspected unit, axes, joint order or side, which otherwise is a warning.
     `out` keeps the result as HDF5; `workers` threads share the blocks, and the figures do not depend on them; `written`
-    (`order`, `axes`, `unit`) says how a file of predictions is written where that is not as its format has it.
+    (`order`, `axes`, `unit`) says how a file of predictions is written where that is not as its format has it; `given`
+    what they took from the truth, where the file does not say.
     """
     with tempfile.TemporaryDirectory(prefix="handbench-") as folder:
         path = Path(out) if out else Path(folder) / "result.h5"
-        score(truth, pred, protocol, strict=strict, out=path, workers=workers, written=written)
+        score(truth, pred, protocol, strict=strict, out=path, workers=workers, written=written, given=given)
         return read_result(path)
 
 
@@ -78,20 +83,25 @@ def score(
     out: Path | None = None,
     workers: int | None = None,
     written: Mapping[str, str] | None = None,
+    given: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """`evaluate` -> the record alone (`Result.to_record`); what is per sample goes block by block to the file `out`."""
     protocol = load(protocol) if isinstance(protocol, str) else protocol
+    spare(out, truth, pred)
+    unknown = [name for name in written or {} if name not in Conventions._fields]
+    if unknown:
+        raise UsageError(f"`written` has no {unknown[0]!r}.", f"It says {', '.join(Conventions._fields)}.")
     with open_truth(truth, protocol) as true:
         _require_dataset(true, protocol)
         if isinstance(pred, Path | str) and (written or Path(pred).suffix not in (".h5", ".hdf5")):
-            ids = np.sort(true.column("id"))
-            pred = read_predictions(pred, ids, written=protocol.written, **(written or {}))  # type: ignore[arg-type]
+            pred = read_for(Path(pred), true, protocol, written or {})
             say(read_as(pred.meta))
         with (
             opened(pred, "predictions", "`handbench predict` or `handbench import` makes them.") as predicted,
             _result_at(out) as file,
         ):
             run = _Run(true, predicted, protocol, strict, workers or min(4, os.cpu_count() or 1))
+            run.given = _given(predicted, given)
             return run.into(file)
 
 
@@ -104,19 +114,18 @@ class _Run:
         self.warnings = _what_is_compared(true, predicted, protocol, paired) + absent
         self.clusters = captures(self.true)
         self.reflected = 0
+        self.given: list[str] | None = None
 
     def into(self, file: Any) -> dict[str, Any]:
         """Measure every block, in order, into the result file; returns the record."""
         n = len(self.true)
         sums, writer = Sums(self.plan, self.clusters), ResultWriter(file, n)
-        looked_at = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))
+        looked_at = some_of(n)
         seen: list[tuple[NDArray, NDArray]] = []
         other_hand = 0
         with progress("scoring", n, "samples") as advance:
             for start, truth, predicted, measured in self._measured():
-                covered = (
-                    None if truth.visible_fraction is None else 1.0 - np.asarray(truth.visible_fraction, np.float64)
-                )
+                covered = None if truth.visible_fraction is None else _covered(truth, start)
                 sums.add(measured, covered, truth.fps if self.plan.fps else None)
                 together = None if self.clusters is None else truth.capture
                 writer.add(measured, ids=truth.id, clusters=together, covered=covered)
@@ -124,7 +133,10 @@ class _Run:
                 if truth.side is not None and predicted.side is not None:
                     other_hand += int((truth.side != predicted.side).sum())
                 chosen = looked_at[(looked_at >= start) & (looked_at < start + len(truth))] - start
-                seen.append((truth.joints[chosen], predicted.joints[chosen]))  # type: ignore[index]
+                target = np.asarray(truth.joints, np.float64)[chosen]
+                if truth.joints_valid is not None:
+                    target[~np.asarray(truth.joints_valid, bool)[chosen]] = np.nan
+                seen.append((target, np.asarray(predicted.joints)[chosen]))
                 advance(len(truth))
         target, points = (np.concatenate(side) for side in zip(*seen, strict=True))
         suspicions = suspect(target, points, assumed(self.predicted.meta))
@@ -168,10 +180,16 @@ class _Run:
     def _record(self, sums: Sums, writer: ResultWriter, suspicions: list[str]) -> dict[str, Any]:
         true, protocol = self.true, self.protocol
         summary = sums.summary(writer.joint_errors)
-        source = str(true.meta.get("source", OFFICIAL_FILES))
+        per_bucket = sums.per_bucket(writer.joint_errors)
+        if summary and not any(row["n"] for row in summary):
+            raise InvalidError(
+                f"No sample has anything that {protocol.name} scores: every figure is undefined.",
+                "Are the joints of the truth annotated, and visible where only these count?",
+            )
+        source = str(true.meta.get("source", NOT_SAID))
         identity = protocol.identity(self.samples, source, true.digest())
         meta = self.predicted.meta
-        warnings = self.warnings + sums.missing() + self._how_sure()
+        warnings = self.warnings + _beyond(self.given, protocol) + sums.missing() + self._how_sure(summary, per_bucket)
         if self.reflected and any("procrustes-official" in metric.alignments for metric in protocol.metrics):
             warnings.append(
                 f"{self.reflected:,} of {len(true):,} samples were mirrored by the official alignment, which allows "
@@ -192,9 +210,9 @@ class _Run:
             joint_errors={},
             reflected=np.empty(0),
             summary=summary,
-            per_bucket=sums.per_bucket(writer.joint_errors),
-            official=official_scores(self.plan, summary),
-            given=meta.get("given"),
+            per_bucket=per_bucket,
+            official=official_scores(self.plan, summary, len(true)),
+            given=self.given,
             warnings=warnings + suspicions,
             suspicions=suspicions,
             provenance={
@@ -212,13 +230,53 @@ class _Run:
         )
         return result.to_record() | {"n": len(true), "reflected": self.reflected}
 
-    def _how_sure(self) -> list[str]:
+    def _how_sure(self, summary: list[dict[str, Any]], per_bucket: dict[str, Any]) -> list[str]:
         if self.clusters is None:
             return []
-        few = int(self.clusters.max()) + 1
-        if few >= WARN_BELOW:
-            return []
-        return [f"The intervals rest on {few} captures: fewer than {WARN_BELOW} say little about others."]
+        tables = {"": summary} | {f"of {name} covered ": found["summary"] for name, found in per_bucket.items()}
+        few: dict[tuple[str, int], list[str]] = {}
+        for which, rows in tables.items():
+            for row in rows:
+                if row["n"] and row["clusters"] < WARN_BELOW:
+                    few.setdefault((which, row["clusters"]), []).append(f"{row['metric']}/{row['alignment']}")
+        return [
+            f"The intervals {which}rest on {_captures(count)}{_named(figures, len(tables['']))}: "
+            f"fewer than {WARN_BELOW} say little about others."
+            for (which, count), figures in few.items()
+        ]
+
+
+def _given(predicted: Source, told: Sequence[str] | None) -> list[str] | None:
+    """What the predictions took from the truth, as they say themselves, or as told; None where nobody says."""
+    own = predicted.meta.get("given")
+    if told is None:
+        return own
+    unknown = [word for word in told if word not in get_args(Given)]
+    if unknown:
+        raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
+    if own is not None and sorted(own) != sorted(told):
+        raise UsageError(
+            f"The predictions say themselves what they were given: {', '.join(own) or 'nothing'}.", "Leave --given out."
+        )
+    return list(told)
+
+
+def _beyond(given: list[str] | None, protocol: Protocol) -> list[str]:
+    beyond = [name for name in given or () if name not in protocol.given]
+    if not beyond:
+        return []
+    return [
+        f"The predictions were given {', '.join(beyond)} of the truth, which the protocol does not give: figures that "
+        f"alignment does not free of it must not stand among those without."
+    ]
+
+
+def _captures(count: int) -> str:
+    return "1 capture" if count == 1 else f"{count:,} captures"
+
+
+def _named(figures: list[str], all_figures: int) -> str:
+    return "" if len(figures) == all_figures else f" for {', '.join(figures)}"
 
 
 @contextmanager
@@ -230,6 +288,19 @@ def _result_at(out: Path | None) -> Iterator[Any]:
     else:
         with replacing(out) as part, new_file(part) as file:
             yield file
+
+
+def _covered(truth: Hands, start: int) -> NDArray:
+    """The covered share of each hand, 0..1, NaN where it is not known; raises InvalidError for another number."""
+    covered = 1.0 - np.asarray(truth.visible_fraction, np.float64)
+    wrong = (covered < -ROUNDING) | (covered > 1 + ROUNDING)
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise InvalidError(
+            f"Sample {start + i} ({truth.id[i]}) of the truth is visible to {1 - covered[i]:g}, and shares are 0 to 1.",
+            "Prepare the dataset again.",
+        )
+    return np.clip(covered, 0.0, 1.0)
 
 
 def _complete(protocol: Protocol, samples: SampleSet, true: Source, source: str) -> bool | None:
@@ -261,14 +332,14 @@ def _what_is_compared(true: Source, predicted: Source, protocol: Protocol, paire
         said.append(f"{n:,} of {protocol.count:,} samples: not comparable with the full protocol.")
     elif protocol.count is None and true.meta.get("partial"):
         said.append(f"The truth is partial, {n:,} samples: not comparable with the full protocol.")
-    source = true.meta.get("source", OFFICIAL_FILES)
-    if source != OFFICIAL_FILES and protocol.dataset is not None:
+    source = true.meta.get("source", NOT_SAID)
+    if source == NOT_SAID and protocol.dataset is not None:
+        said.append("The truth does not say where it is from: not comparable with any published figure.")
+    elif source != OFFICIAL_FILES and protocol.dataset is not None:
         said.append(f"The truth is of {source}, not of {protocol.dataset}: not comparable with any published figure.")
-    beyond = [name for name in predicted.meta.get("given") or () if name not in protocol.given]
-    if beyond:
+    if protocol.wrist is not None and true.meta.get("joint_0") != PALM and protocol.dataset == "stb":
         said.append(
-            f"The predictions were given {', '.join(beyond)} of the truth, which the protocol does not give: figures "
-            f"that alignment does not free of it must not stand among those without."
+            "The truth does not say that its joint 0 is the palm's centre, as STB annotates it: is it a wrist already?"
         )
     if len(predicted) > n:
         said.append(f"{len(predicted) - n:,} predictions are of samples that {protocol.name} does not score.")

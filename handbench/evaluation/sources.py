@@ -11,12 +11,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from handbench.errors import MissingError
+from handbench.errors import MissingError, UsageError
 from handbench.hands.record import Hands
 from handbench.store.hands_file import HandsFile
 
 # samples of which one column is read at once
 COLUMN_BLOCK = 1 << 14
+# samples that are read in passing rather than jumped over
+NEAR = 8
 
 
 class Source(Protocol):
@@ -65,6 +67,7 @@ class Chosen:
     def __init__(self, source: Source, index: NDArray):
         self.source, self.index = source, index
         self.meta, self.fields = source.meta, source.fields
+        self._columns: dict[str, NDArray] = {}
 
     def __len__(self) -> int:
         return len(self.index)
@@ -72,12 +75,20 @@ class Chosen:
     def read(self, start: int, stop: int) -> Hands:
         wanted = self.index[start:stop]
         low, high = int(wanted.min()), int(wanted.max()) + 1
-        if high - low <= 4 * len(wanted):
+        if high - low <= NEAR * len(wanted):
             return self.source.read(low, high).take(wanted - low)
-        return _joined([self.source.read(int(i), int(i) + 1) for i in wanted])
+        # scattered: runs of neighbours, each read at once, then put in order
+        ordered = np.sort(wanted)
+        cuts = np.flatnonzero(np.diff(ordered) > NEAR) + 1
+        runs = [(int(run[0]), run) for run in np.split(ordered, cuts)]
+        blocks = [self.source.read(first, int(run[-1]) + 1).take(run - first) for first, run in runs]
+        return _joined(blocks).take(np.searchsorted(ordered, wanted))
 
     def column(self, name: str, start: int = 0, stop: int | None = None) -> NDArray:
-        return self.source.column(name)[self.index[start:stop]]
+        if name not in self._columns:
+            # the last one only: an id may be asked for slice by slice, all columns would be the file in memory
+            self._columns = {name: self.source.column(name)}
+        return self._columns[name][self.index[start:stop]]
 
     def digest(self) -> str:
         return self.source.digest()
@@ -99,8 +110,10 @@ def opened(hands: Source | Hands | Path | str, what: str, made_by: str) -> Itera
     """The source of `hands`: in memory, or a Hands file. Raises MissingError naming the command that makes it."""
     if isinstance(hands, Hands):
         yield Memory(hands)
+    elif hasattr(hands, "read") and hasattr(hands, "column"):
+        yield hands  # type: ignore[misc]
     elif not isinstance(hands, Path | str):
-        yield hands
+        raise UsageError(f"The {what} are a {type(hands).__name__}.", "Give Hands, or the path of a file of them.")
     else:
         path = Path(hands)
         if not path.exists():

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from handbench.evaluation.buckets import BUCKETS, UNKNOWN, bucket_of
 from handbench.evaluation.measuring import Measured
-from handbench.evaluation.metric import MEDIANS, Metric
+from handbench.evaluation.metric import IN_TIME, MEDIANS, Metric
 from handbench.evaluation.plan import Plan, key
-from handbench.metrics.curves import Tally
+from handbench.metrics.curves import Tally, thresholds
 from handbench.metrics.intervals import WARN_BELOW, Interval, Moments, median_interval, median_of_all
+from handbench.metrics.temporal import to_m_per_s2
 
 # reads joint errors (N, 21) of an alignment, as a dataset that gives `[:, j]`
 Errors = Callable[[str], Any]
@@ -44,8 +45,7 @@ class Sums:
         for name, values in block.samples.items():
             self._add(name, block.points.get(name, values), cluster, bucket)
             if fps is not None and name.startswith("acceleration/"):
-                si = values / 1000 * np.asarray(fps, np.float64) ** 2
-                self._add(name.replace("acceleration", ACCELERATION_SI), si, cluster, bucket)
+                self._add(name.replace("acceleration", ACCELERATION_SI), to_m_per_s2(values, fps), cluster, bucket)
         for name, tally in block.tallies.items():
             if name in self._tallies:
                 self._tallies[name].merge(tally)
@@ -88,16 +88,17 @@ class Sums:
 
     def missing(self) -> list[str]:
         """In words, the figures that some samples do not have."""
-        said = []
+        without: dict[int, list[str]] = {}
         for metric, alignment in self.plan.rows:
             moments = self._moments.get((key(metric, alignment), None, False))
             n = moments.interval().n if moments else self.count
-            if n < self.count and metric.name not in ("acceleration", "jitter"):
-                said.append(
-                    f"{self.count - n:,} of {self.count:,} samples have no {key(metric, alignment)}: what it needs of "
-                    f"them is not annotated, or has no value."
-                )
-        return said
+            if n < self.count and metric.name not in IN_TIME:
+                without.setdefault(self.count - n, []).append(key(metric, alignment))
+        return [
+            f"{missing:,} of {self.count:,} samples {'has' if missing == 1 else 'have'} no {', '.join(figures)}: what "
+            f"that needs of them is not annotated, does not count, or has no image."
+            for missing, figures in without.items()
+        ]
 
     def _rows(self, bucket: int | None, errors: Errors) -> list[dict[str, Any]]:
         rows = []
@@ -113,18 +114,22 @@ class Sums:
         else:
             over, samples = self._intervals(key(metric, alignment), bucket)
         return {"metric": metric.called, "alignment": alignment, "unit": metric.unit} | {
-            **self._described(over, samples),
+            **self._described(over, samples, *_possible(metric)),
             **_range(metric),
         }
 
     def _si_row(self, metric: Metric, alignment: str, bucket: int | None) -> dict[str, Any]:
         over, samples = self._intervals(f"{ACCELERATION_SI}/{alignment}", bucket)
         head = {"metric": ACCELERATION_SI, "alignment": alignment, "unit": "m/s^2"}
-        return head | self._described(over, samples)
+        return head | self._described(over, samples, 0.0, np.inf)
 
-    def _described(self, over: Interval, samples: Interval) -> dict[str, Any]:
-        """The entries of a row that an interval fills."""
-        row = {"value": over.value, "interval": [over.low, over.high], "n": samples.n}
+    def _described(self, over: Interval, samples: Interval, least: float, most: float) -> dict[str, Any]:
+        """The entries of a row that an interval fills, cut where no such figure can be."""
+
+        def cut(interval: Interval) -> list[float]:
+            return [float(np.clip(end, least, most)) for end in (interval.low, interval.high)]
+
+        row = {"value": over.value, "interval": cut(over), "n": samples.n}
         if self.clusters is None:
             # frames of a dataset come from recordings, said or not
             narrow = ": too narrow" if self.plan.protocol.dataset else ""
@@ -133,7 +138,7 @@ class Sums:
         return row | {
             "clusters": over.clusters,
             "method": f"95 % t over {over.clusters:,} captures{few}",
-            "interval_over_samples": [samples.low, samples.high],
+            "interval_over_samples": cut(samples),
         }
 
     def _intervals(self, name: str, bucket: int | None) -> tuple[Interval, Interval]:
@@ -167,9 +172,15 @@ class _Inside:
         return self.shape[0]
 
 
+def _possible(metric: Metric) -> tuple[float, float]:
+    """What a figure can be: a bias has a sign, lengths have none, ratios end at 1."""
+    if metric.name == "bone-bias":
+        return -np.inf, np.inf
+    return 0.0, np.inf if metric.unit else 1.0
+
+
 def _range(metric: Metric) -> dict[str, Any]:
     if metric.steps is not None:
-        return {"range": [metric.low, metric.high], "steps": metric.steps} | (
-            {"skip": metric.skip} if metric.skip else {}
-        )
+        at = thresholds(float(metric.low or 0), float(metric.high or 0), metric.steps, metric.skip)
+        return {"range": [float(at[0]), float(at[-1])], "steps": len(at)}
     return {} if metric.threshold is None else {"threshold": metric.threshold}

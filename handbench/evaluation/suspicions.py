@@ -20,6 +20,8 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 ORDER_NAMES = {"fh21": "FH21", "ho3d": "HO-3D", "rhd": "RHD", "stb": "STB"}
 # A reading is worth a word when it brings the error below this share of what it is as the file stands.
 CLEARLY_BETTER = 0.6
+# unit, axes, order and side are looked for in this many samples
+LOOKED_AT = 2000
 # Enough where the bones, looked at by themselves, say so too: a poor model's error hides half of the difference.
 BETTER = 0.85
 MANY_REFLECTED, MOST_REFLECTED = 0.2, 0.5
@@ -27,17 +29,22 @@ MANY_REFLECTED, MOST_REFLECTED = 0.2, 0.5
 RESEMBLES = 0.5
 
 
+def some_of(n: int) -> NDArray:
+    """Indices of at most `LOOKED_AT` of n samples, evenly spread: enough to tell how a file was written."""
+    return np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))
+
+
 def suspect(target: NDArray, points: NDArray, assumed: Conventions = Conventions()) -> list[str]:  # noqa: B008
-    """True and predicted joints (N, 21, 3), m, FH21, OpenCV, as the file is read -> warnings.
+    """True and predicted joints (N, 21, 3), m, FH21, OpenCV, as the file is read -> warnings; NaN is not annotated.
 
     `assumed`: what the predictions' file was read as. A warning names the flag that reads it right instead.
-    Samples whose truth is not complete are left out; so are predictions without extent (all points equal). Of
-    predictions that resemble no hand in any order nothing can be said.
+    Samples whose truth is not complete are left out, or, where none is complete, tell about the unit only. Of
+    predictions without extent (all points equal), or that resemble no hand in any order, nothing can be said.
     """
     target, points = np.asarray(target, np.float64), np.asarray(points, np.float64)
     usable = np.isfinite(target).all((1, 2)) & (_extent(points) > 0)
     if usable.sum() == 0:
-        return []
+        return _unit_of_parts(target, points, assumed.unit)
     target, points = target[usable], points[usable]
     as_written = from_fh21(points, assumed.order)
     order, errors = _order(target, as_written, assumed.order)
@@ -68,6 +75,25 @@ def suspect(target: NDArray, points: NDArray, assumed: Conventions = Conventions
         )
     said += _side(target, points)
     return said
+
+
+def _unit_of_parts(target: NDArray, points: NDArray, unit: str) -> list[str]:
+    """The unit, judged by the extent of the joints that are annotated in each sample."""
+    there = np.isfinite(target).all(-1)
+    enough = there.sum(1) >= 2
+    if not enough.any():
+        return []
+    count = there[enough].sum(1)[:, None, None]
+
+    def placed(p: NDArray) -> NDArray:
+        # where nothing is annotated, the centre of what is: it adds nothing to an error, the same to both extents
+        kept = np.where(there[enough][..., None], p[enough], 0.0)
+        return np.where(there[enough][..., None], kept, kept.sum(1, keepdims=True) / count)
+
+    a, b = placed(target), placed(points)
+    seen = _extent(b) > 0
+    factor = _unit(a[seen], b[seen]) if seen.any() else 1.0
+    return [] if factor == 1.0 else [_say_unit(a[seen], b[seen], factor, unit)]
 
 
 def _as_read(told: bool, what: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handbench.console import say
+from handbench.console import say, warn
 from handbench.datasets.checks import check_truth
 from handbench.datasets.dexycb_labels import annotated, read_joints
 from handbench.datasets.dexycb_tree import ANNOTATED, FPS, IMAGE_SIZE, read_intrinsics, split_frames
@@ -83,13 +83,15 @@ def _freihand(folder: Path, protocol: Protocol) -> Hands:
     if not (folder / XYZ).exists() and (folder / "ref" / XYZ).exists():
         folder = folder / "ref"
     joints, vertices, ids = _lists(folder, protocol)
-    return Hands(
+    hands = Hands(
         id=ids,
         side=np.full(len(ids), "right"),
         joints=joints,
         vertices=vertices,
         meta=_meta(folder, protocol, len(ids)) | {"fingertips": "freihand"},
     )
+    _say_what_is_odd(folder / XYZ, hands)
+    return hands
 
 
 def _takes(sequences: NDArray) -> NDArray:
@@ -117,7 +119,8 @@ def _ho3d(folder: Path, protocol: Protocol) -> Hands:
         **in_time,
         meta=meta,
     )
-    _require_ho3d(folder / XYZ, joints, hands)
+    _require_ho3d(folder / XYZ, joints)
+    _say_what_is_odd(folder / XYZ, hands)
     return hands
 
 
@@ -213,16 +216,21 @@ def _frames(path: Path, n: int) -> tuple[NDArray, NDArray]:
     return np.array([part[0] for part in parts]), np.array([int(part[2]) for part in parts], np.int64)
 
 
-def _require_ho3d(path: Path, joints: NDArray, hands: Hands) -> None:
-    """Raises InvalidError where the joints of the file (N, 21, 3) are not of HO-3D's axes, order and unit."""
+def _say_what_is_odd(path: Path, hands: Hands) -> None:
+    """A truth that does not look like hands in metres, before the camera: said, and scored as it is."""
+    for found in check_truth(hands):
+        if not found.fine:
+            warn(f"The truth in {path} is odd: {found.wrong}.")
+
+
+def _require_ho3d(path: Path, joints: NDArray) -> None:
+    """Raises InvalidError where the joints of the file (N, 21, 3) are not of HO-3D's axes and order."""
     wrong = ""
     order, scores = detect_order(joints)
     if np.median(joints[..., 2]) > 0:
         wrong = "most joints have z > 0, and HO-3D's axes are OpenGL's, with the hand at z < 0"
     elif order != "ho3d" and scores[order] <= CLEARLY * scores["ho3d"]:
         wrong = f"the joints look like {order.upper()} order, not HO-3D's"
-    else:
-        wrong = next((found.wrong for found in check_truth(hands) if found.what == "units" and not found.fine), "")
     if wrong:
         raise InvalidError(
             f"The truth in {path} contradicts its layout: {wrong}.",

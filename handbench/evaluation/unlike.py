@@ -19,10 +19,12 @@ def differences(a: Result, b: Result) -> list[str]:
         if len(a.ids) != len(b.ids) or set(a.ids) != set(b.ids):
             common = len(np.intersect1d(a.ids, b.ids))
             said.append(f"samples: {a.n:,} against {b.n:,}, {common:,} in common")
-        sources = [_truth(result) for result in (a, b)]
-        if sources[0] != sources[1]:
-            said.append(f"truth: {sources[0]} against {sources[1]}")
-        said = said or [f"protocol: {a.protocol['id']} against {b.protocol['id']}"]
+    sources = [_truth(result) for result in (a, b)]
+    # the whole official list is one truth, in whatever files it came
+    if sources[0] != sources[1] and not (a.protocol.get("complete") and b.protocol.get("complete")):
+        said.append(f"truth: {sources[0]} against {sources[1]}")
+    if a.protocol["id"] != b.protocol["id"] and not said:
+        said = [f"protocol: {a.protocol['id']} against {b.protocol['id']}"]
     if _listed(a.given) != _listed(b.given):
         said.append(f"given: {_listed(a.given)} against {_listed(b.given)}")
     return said

@@ -54,7 +54,7 @@ def _buckets(record: dict[str, Any]) -> str:
             lines.append([bucket["bucket"], f"{row['n']:,}", _called(row), row["alignment"], *_numbers(row)])
             lines[-1].append(row["verdict"])
         if not inside:
-            lines.append([bucket["bucket"], f"{bucket['n']:,}"])
+            lines.append([bucket["bucket"], f"{bucket['n']:,}", "empty" if not bucket["n"] else "not tested"])
     headers = ["covered", "n", "metric", "alignment", "A", "B", "A - B", "95 % interval", "p", "p Holm", "verdict"]
     more = " (the other figures: --json)" if some else ""
     return f"By the share of the hand that something else covers{more}\n{_table(lines, headers)}"

@@ -35,8 +35,8 @@ def summary_text(record: dict[str, Any]) -> str:
         lines += ["", "by the share of the hand that something else covers", _buckets(record)]
     if record["official"]:
         unit = "mm" if record["protocol"]["definition"].get("official") == "dexycb" else "cm"
-        lines += ["", f"the official script's figures (lengths in {unit}, AUC and F-score 0 to 1)"]
-        lines += [f"  {key}: {value:.6f}" for key, value in record["official"].items()]
+        lines += ["", f"the official script's figures (lengths in {unit}, the others 0 to 1)"]
+        lines += [f"  {key}: {value:.6f}" for key, value in record["official"].items() if value is not None]
     return "\n".join([*lines, "", *_notes(record)])
 
 
@@ -57,19 +57,37 @@ def _buckets(record: dict[str, Any]) -> str:
         cells = [found["summary"][i] for found in buckets.values()]
         rows.append(
             [line["metric"], line["alignment"]]
-            + [f"{number(cell['value'], line['unit'])} {_between(cell)}" if cell["n"] else "empty" for cell in cells]
+            + [_cell(cell, found["n"]) for cell, found in zip(cells, buckets.values(), strict=True)]
         )
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
+def _cell(line: dict[str, Any], n: int) -> str:
+    """A figure of a bucket of n hands, and of how many of them where not all have it."""
+    if not n:
+        return "empty"
+    fewer = "" if line["n"] == n else f" (n = {line['n']:,})"
+    return f"{number(line['value'], line['unit'])} {_between(line)}{fewer}"
+
+
+def _methods(record: dict[str, Any]) -> list[str]:
+    """How the intervals were made: once, or by figure where they rest on unlike numbers of captures."""
+    of: dict[str, list[str]] = {}
+    for line in record["summary"]:
+        of.setdefault(line["method"], []).append(f"{line['metric']}/{line['alignment']}")
+    if len(of) == 1:
+        return [f"intervals: {method}" for method in of]
+    return [f"intervals of {', '.join(figures)}: {method}" for method, figures in of.items()]
+
+
 def _notes(record: dict[str, Any]) -> list[str]:
     given = "not stated" if record["given"] is None else ", ".join(record["given"]) or "nothing beyond the image"
-    notes = [f"given: {given}", f"intervals: {record['summary'][0]['method']}" if record["summary"] else ""]
+    notes = [f"given: {given}", *_methods(record)]
     if record["reflected"]:
         notes.append(f"mirrored by the official alignment: {record['reflected']:,} samples")
     if record["per_bucket"]:
         notes.append(FOOTNOTE)
-    return [note for note in notes if note]
+    return notes
 
 
 def _between(line: dict[str, Any]) -> str:
@@ -79,6 +97,5 @@ def _between(line: dict[str, Any]) -> str:
 
 def _range(line: dict[str, Any]) -> str:
     if "range" in line:
-        skipped = f" less the first {line['skip']}" if line.get("skip") else ""
-        return f"{line['range'][0]:g}-{line['range'][1]:g} mm, {line['steps']} steps{skipped}"
+        return f"{line['range'][0]:.4g}-{line['range'][1]:.4g} mm, {line['steps']} steps"
     return f"< {line['threshold']:g} mm" if "threshold" in line else ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from handbench.errors import InvalidError, MissingError
+from handbench.errors import InvalidError, MissingError, UsageError
 
 
 @contextmanager
@@ -29,6 +29,15 @@ def replacing(path: Path) -> Iterator[Path]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def spare(out: Path | str | None, *inputs: object) -> None:
+    """Raises UsageError where what is to be written at `out` would replace one of the inputs that are paths."""
+    if out is None or str(out) == "-":
+        return
+    for path in inputs:
+        if isinstance(path, Path | str) and Path(path).exists() and Path(path).resolve() == Path(out).resolve():
+            raise UsageError(f"{out} is an input: it would be lost.", "Write to another file.")
 
 
 @contextmanager

@@ -204,3 +204,9 @@ def test_real_background_versions_share_their_frame(real_data):
     for versions in by_frame.values():
         assert len(versions) == 4
         assert all(np.allclose(version, versions[0]) for version in versions)
+
+
+def test_the_root_is_where_the_official_code_puts_it(golden):
+    g = golden("freihand_root")
+    found = recover_root(g["mano_param"], g["K"])
+    np.testing.assert_allclose(found, g["out_xyz_root_joint9"], rtol=0, atol=1e-12)

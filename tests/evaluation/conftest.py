@@ -30,6 +30,7 @@ def make_hands():
         around = generator.normal(0, 0.006, (60, 3))
         mesh = joints[:, np.arange(60) % 21] + around
         ids = np.array([f"freihand/test/{i:08d}" for i in range(n)])
+        meta = {"source": "official files", **meta}
         return Hands(id=ids, joints=joints, vertices=mesh if vertices else None, meta=meta)
 
     return make

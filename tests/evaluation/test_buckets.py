@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from handbench.errors import InvalidError
 from handbench.evaluation.buckets import BUCKETS, bucket_of
 from handbench.evaluation.scoring import evaluate
 from handbench.report.summary import summary_text
@@ -63,3 +64,32 @@ def test_a_truth_that_does_not_know_is_said_so(make_hands, noisy):
     result = evaluate(truth, noisy(truth), "dexycb-s0")
     assert result.per_bucket == {}
     assert any("no occlusion buckets" in warning for warning in result.warnings)
+
+
+def test_a_share_beyond_0_and_1_is_rounding_or_wrong(covered, noisy):
+    covered.visible_fraction[0] = 1 + 1e-9
+    assert evaluate(covered, noisy(covered), "dexycb-s0").per_bucket["unknown"]["n"] == 3
+    covered.visible_fraction[4] = 1.2
+    with pytest.raises(InvalidError, match=r"Sample 4 .* is visible to 1.2"):
+        evaluate(covered, noisy(covered), "dexycb-s0")
+
+
+def test_few_captures_in_a_bucket_are_warned_of_though_there_are_many_in_all(make_hands, noisy):
+    truth = make_hands(60, vertices=False)
+    capture = np.array([f"take {i % 20}" for i in range(60)])
+    share = np.where(np.arange(60) % 20 < 3, 0.8, 0.1)
+    truth = truth.replace(capture=capture, visible_fraction=1 - share)
+    result = evaluate(truth, noisy(truth), "dexycb-s0")
+    few = [warning for warning in result.warnings if "captures" in warning]
+    assert few == ["The intervals of 75-100 % covered rest on 3 captures: fewer than 10 say little about others."]
+    assert result.per_bucket["75-100 %"]["summary"][0]["clusters"] == 3
+
+
+def test_an_interval_ends_where_the_figure_does(make_hands, noisy):
+    truth = make_hands(4, vertices=False).replace(capture=np.array(["a", "a", "b", "b"]))
+    predicted = noisy(truth, 1.0)
+    predicted.joints[:2] += np.random.default_rng(0).normal(0, 0.03, (2, 21, 3))
+    for row in evaluate(truth, predicted, "dexycb-s0").summary:
+        low, high = row["interval"]
+        assert low >= 0
+        assert high <= (np.inf if row["unit"] else 1.0)

@@ -204,3 +204,13 @@ def test_many_samples_do_not_take_long():
     start = time.perf_counter()
     assert compare(a, b).rows[0].better == "a"
     assert time.perf_counter() - start < 20
+
+
+def test_results_on_different_truths_are_refused_though_their_samples_have_the_same_names():
+    a, b = (
+        made({"mpjpe/root": np.ones(12)}, provenance={"truth": {"source": "official files", "digest": digest}})
+        for digest in ("aaaa", "bbbb")
+    )
+    with pytest.raises(InvalidError, match=r"truth: official files \(aaaa\) against official files \(bbbb\)"):
+        compare(a, b)
+    assert compare(a, b, anyway=True).unlike

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handbench.errors import InvalidError
+from handbench.errors import InvalidError, UsageError
 from handbench.evaluation.importing import read_predictions
 from handbench.evaluation.official_text import FIGURES, scores_txt
 from handbench.evaluation.scoring import evaluate
@@ -206,6 +206,6 @@ class TestDexYcb:
 
     def test_it_writes_no_scores_txt(self, make_hands, noisy):
         truth = make_hands(6, vertices=False)
-        with pytest.raises(InvalidError, match=r"no official scores.txt for dexycb-s0") as caught:
+        with pytest.raises(UsageError, match=r"no official scores.txt for dexycb-s0") as caught:
             scores_txt(evaluate(truth, noisy(truth), "dexycb-s0").to_record())
         assert "--json" in caught.value.hint

@@ -176,7 +176,6 @@ class TestHo3d:
         [
             (lambda joints: joints * FLIP, r"most joints have z > 0, and HO-3D's axes are OpenGL's"),
             (lambda joints: joints[:, FROM_HO3D], r"the joints look like FH21 order, not HO-3D's"),
-            (lambda joints: joints * 1000, r"hands are .* m from wrist to middle MCP: millimetres\?"),
         ],
     )
     def test_what_contradicts_the_layout(self, tmp_path, change, wrong):
@@ -185,6 +184,13 @@ class TestHo3d:
         write(path, change(np.array(json.loads(path.read_text()))))
         with pytest.raises(InvalidError, match=rf"The truth in {path} contradicts its layout: {wrong}"):
             read_truth(tmp_path, "ho3d-v2")
+
+    def test_another_unit_is_said_and_scored_as_it_is(self, tmp_path, capsys):
+        ho3d_folder(tmp_path, 8, vertices=False)
+        path = tmp_path / "evaluation_xyz.json"
+        write(path, np.array(json.loads(path.read_text())) * 1000)
+        assert np.abs(read_truth(tmp_path, "ho3d-v2").joints).max() > 100
+        assert "millimetres" in capsys.readouterr().err
 
     def test_damaged(self, tmp_path):
         ho3d_folder(tmp_path)

@@ -1,9 +1,13 @@
 """A bad file stops with the sample named; a bad model scores; what looks like a slip is said with both figures."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from handbench.errors import InvalidError, MissingError
+from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation.protocol import load
 from handbench.evaluation.scoring import evaluate
 from handbench.hands.joints import from_fh21
@@ -23,7 +27,7 @@ def test_unknown_and_repeated_samples_are_named(make_hands, noisy):
     with pytest.raises(InvalidError, match=r"1 predictions are for samples .*: freihand/test/00000011"):
         evaluate(truth.take(slice(0, 11)), predicted)
     twice = predicted.replace(id=np.r_[predicted.id[:11], predicted.id[:1]])
-    with pytest.raises(InvalidError, match="1 ids are more than once in the predictions: freihand/test/00000000"):
+    with pytest.raises(InvalidError, match="1 id is more than once in the predictions: freihand/test/00000000"):
         evaluate(truth, twice)
 
 
@@ -241,3 +245,91 @@ def test_predictions_that_say_they_are_of_the_other_hand(make_hands, noisy):
     truth, predicted = truth.replace(side=sides[0]), noisy(truth).replace(side=sides[1])
     assert "2 of 6 predictions" in suspicion(truth, predicted, "Side")
     assert not evaluate(truth, predicted.replace(side=sides[0])).suspicions
+
+
+def test_a_truth_that_does_not_say_where_it_is_from_is_not_the_official_one(make_hands, noisy):
+    truth = make_hands(6)
+    unsaid = truth.replace(meta={})
+    result = evaluate(unsaid, noisy(truth))
+    assert result.protocol["id"] != evaluate(truth, noisy(truth)).protocol["id"]
+    assert result.protocol["complete"] is False
+    assert any("does not say where it is from" in warning for warning in result.warnings)
+
+
+def test_a_true_mesh_is_whole_or_missing_and_never_averaged_away(make_hands, noisy):
+    truth = make_hands(6)
+    predicted = noisy(truth)
+    truth.vertices[3, 7, 1] = np.nan
+    with pytest.raises(InvalidError, match=r"Sample 3 \(freihand/test/00000003\) .* some of its vertices"):
+        evaluate(truth, predicted)
+    truth.vertices[3] = np.nan
+    result = evaluate(truth, predicted)
+    assert np.isnan(result.samples["mpvpe/none"][3])
+    assert not any(name.startswith(("mesh", "f_")) for name in result.official)
+    assert "xyz_mean3d" in result.official
+    assert any("1 of 6 samples has no mpvpe/none" in warning for warning in result.warnings)
+
+
+def test_nothing_that_could_be_scored_stops(make_hands, noisy):
+    truth = make_hands(6, vertices=False).replace(joints_visible=np.zeros((6, 21), bool))
+    with pytest.raises(InvalidError, match="No sample has anything that rhd scores"):
+        evaluate(truth, noisy(truth), "rhd")
+
+
+def test_integers_are_numbers(make_hands):
+    truth = make_hands(6, vertices=False)
+    whole = truth.replace(joints=np.round(truth.joints * 1000).astype(np.int64))
+    assert "--unit mm" in evaluate(truth, whole).suspicions[0]
+
+
+def test_an_input_is_never_written_over(make_hands, noisy, tmp_path):
+    truth = make_hands(6)
+    write_hands(tmp_path / "truth.h5", truth)
+    write_hands(tmp_path / "pred.h5", noisy(truth))
+    before = (tmp_path / "pred.h5").read_bytes()
+    for out in ("truth.h5", "pred.h5"):
+        with pytest.raises(UsageError, match="is an input"):
+            evaluate(tmp_path / "truth.h5", tmp_path / "pred.h5", out=tmp_path / out)
+    assert (tmp_path / "pred.h5").read_bytes() == before
+
+
+def test_what_is_no_hands_is_said(make_hands):
+    with pytest.raises(UsageError, match="The predictions are a ndarray"):
+        evaluate(make_hands(6), np.zeros((6, 21, 3)))
+    with pytest.raises(UsageError, match="`written` has no 'foo'"):
+        evaluate(make_hands(6), make_hands(6), written={"foo": "x"})
+
+
+def test_what_was_given_can_be_told_where_the_file_does_not_say(make_hands, noisy):
+    truth = make_hands(6)
+    assert evaluate(truth, noisy(truth)).given is None
+    told = evaluate(truth, noisy(truth), given=["box", "root"])
+    assert told.given == ["box", "root"]
+    assert any("given box, root" in warning for warning in told.warnings)
+    assert evaluate(truth, noisy(truth), given=[]).given == []
+    with pytest.raises(UsageError, match="say themselves"):
+        evaluate(truth, noisy(truth, given=["box"]), given=["root"])
+    with pytest.raises(UsageError, match="Unknown --given 'roots'"):
+        evaluate(truth, noisy(truth), given=["roots"])
+
+
+def test_figures_do_not_depend_on_the_process_they_were_made_in(tmp_path):
+    """Captures are numbered as they come, not by a hash that differs each time."""
+    script = """
+import numpy as np
+from handbench import evaluate, Hands
+rng = np.random.default_rng(0)
+joints = rng.normal(0, 0.03, (60, 21, 3)) + [0, 0, 0.6]
+capture = np.array([f"take {i % 13}" for i in range(60)])
+truth = Hands(id=np.array([f"s/{i}" for i in range(60)]), joints=joints, capture=capture)
+pred = Hands(id=truth.id, joints=joints + rng.normal(0, 0.005, joints.shape))
+print([(row["value"], row["interval"]) for row in evaluate(truth, pred, "synthetic").summary])
+"""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True
+        ).stdout
+        for seed in "123"
+    }
+    assert len(said) == 1
+    assert said != {""}

@@ -72,6 +72,13 @@ class TestTime:
             for name, values in whole.items():
                 np.testing.assert_allclose(cut[name], values, rtol=1e-12, atol=1e-12, err_msg=name)
 
+    def test_jitter_passes_over_a_frame_without_annotation_too(self, film, noisy):
+        predicted = noisy(film.replace(joints=np.nan_to_num(film.joints)))
+        found = evaluate(film, predicted, "deformer-dexycb").samples["jitter/root"]
+        # a window of four frames stands at its second
+        assert np.isnan(found[[0, 8, 9, 10, 13, 14, 15, 16]]).all()
+        assert np.isfinite(found[[*range(1, 8), 11, 12, 17]]).all()
+
     def test_without_tracks_it_is_left_out_and_said(self, film, noisy):
         still = film.replace(track=None, frame=None)
         result = evaluate(still, noisy(film.replace(joints=np.nan_to_num(film.joints))), "deformer-dexycb")
@@ -96,6 +103,30 @@ class TestSamples:
             evaluate(truth.replace(side=None), predicted, "dexycb-s0-right")
         with pytest.raises(InvalidError, match="no sample that dexycb-s0-right scores"):
             evaluate(truth.replace(side=np.full(10, "left")), predicted, "dexycb-s0-right")
+
+    def test_files_of_only_what_is_scored_and_of_everything(self, make_hands, noisy, tmp_path):
+        truth = make_hands(10, vertices=False).replace(side=np.array(["right", "left"] * 5))
+        predicted = noisy(truth)
+        expected = evaluate(truth, predicted, "dexycb-s0-right").value("mpjpe", "root")
+        for name, which in (("all", slice(None)), ("right", slice(None, None, 2))):
+            lines = [
+                f"{name.rpartition('/')[2].lstrip('0') or 0}," + ",".join(f"{v:.9f}" for v in joints.ravel() * 1000)
+                for name, joints in zip(truth.id[which], predicted.joints[which], strict=True)
+            ]
+            (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+            np.savez(tmp_path / f"{name}.npz", joints=predicted.joints[which])
+            for file in (f"{name}.txt", f"{name}.npz"):
+                found = evaluate(truth, tmp_path / file, "dexycb-s0-right")
+                assert found.value("mpjpe", "root") == pytest.approx(expected, abs=1e-6), file
+        np.savez(tmp_path / "odd.npz", joints=predicted.joints[:7])
+        with pytest.raises(InvalidError, match="5 are expected"):
+            evaluate(truth, tmp_path / "odd.npz", "dexycb-s0-right")
+
+    def test_without_an_official_list_entries_are_in_the_order_of_the_truth(self, make_hands, tmp_path):
+        truth = make_hands(12, vertices=False)
+        truth = truth.replace(id=np.array([f"s/{i}" for i in range(12)]))
+        np.savez(tmp_path / "pred.npz", joints=truth.joints)
+        assert evaluate(truth, tmp_path / "pred.npz", "synthetic").value("mpjpe", "none") == 0.0
 
     def test_the_ablation_scores_the_frames_held_out_of_training(self, make_hands, noisy):
         truth = make_hands(40).replace(capture=np.array([f"c{i % 20}" for i in range(40)]))
@@ -130,7 +161,7 @@ class TestJoints:
         visible[7] = False
         result = evaluate(truth.replace(joints_visible=visible), noisy(truth), "rhd")
         assert np.isnan(result.samples["mpjpe/root"][7])
-        assert any("1 of 12 samples have no mpjpe/root" in warning for warning in result.warnings)
+        assert any("1 of 12 samples has no mpjpe/root-scale, mpjpe/root" in warning for warning in result.warnings)
 
     def test_the_true_scale_and_root_are_put_in(self, make_hands):
         truth = make_hands(6, vertices=False).replace(joints_visible=np.ones((6, 21), bool))
@@ -157,8 +188,27 @@ class TestJoints:
         result = evaluate(truth, predicted, "dexter-object")
         assert list(np.isfinite(result.joint_errors["none"][0])) == [i in tips for i in range(21)]
         assert np.isnan(result.samples["mpjpe/centroid-scale"][1])
-        assert any("1 of 6 samples have no mpjpe/centroid-scale" in warning for warning in result.warnings)
+        assert any("1 of 6 samples has no mpjpe/centroid-scale" in warning for warning in result.warnings)
         assert result.value("mpjpe", "centroid-scale") < result.value("mpjpe", "none")
+
+    def test_hand3ds_palm_is_joint_0_of_both(self, make_hands, noisy):
+        truth = make_hands(6, vertices=False).replace(joints_visible=np.ones((6, 21), bool))
+        predicted = noisy(truth)
+        result = evaluate(truth, predicted, "rhd-palm")
+        moved = [p - palm_from_wrist(p)[:, :1] for p in (truth.joints, predicted.joints)]
+        expected = np.linalg.norm(moved[0] - moved[1], axis=-1)
+        np.testing.assert_allclose(result.joint_errors["root"][:, 1:], expected[:, 1:] * 1000, rtol=1e-9)
+
+    def test_the_unit_is_doubted_where_only_tips_are_annotated(self, make_hands, noisy):
+        truth = make_hands(12, vertices=False)
+        valid = np.isin(np.arange(21), [4, 8, 12, 16, 20]) & np.ones((12, 1), bool)
+        truth = truth.replace(joints=np.where(valid[..., None], truth.joints, 0.0), joints_valid=valid)
+        predicted = noisy(make_hands(12, vertices=False))
+        assert not evaluate(truth, predicted, "dexter-object").suspicions
+        large = predicted.replace(joints=predicted.joints * 1000)
+        assert "--unit mm" in evaluate(truth, large, "dexter-object").suspicions[0]
+        with pytest.raises(InvalidError, match="1000 times too large"):
+            evaluate(truth, large, "dexter-object", strict=True)
 
 
 class TestPalm:

@@ -121,6 +121,11 @@ class TestExactThresholds:
         found = np.stack(fscore(target, g["pred_verts"], LIMITS), -1)
         np.testing.assert_array_equal(found, g["out_fscore"])
 
+    def test_nor_does_ho3ds(self, golden):
+        g = golden("edge_ho3d")
+        target = np.repeat(g["gt_verts"][None], len(g["pred_verts"]), 0)
+        np.testing.assert_array_equal(np.stack(fscore(target, g["pred_verts"], LIMITS), -1), g["out_fscore"])
+
 
 class TestOtherCodesAlignment:
     @pytest.mark.parametrize(("code", "suffix"), [("hamer", "_f64"), ("handoccnet", "")])
