@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench.errors import InvalidError, MissingError, UsageError
+from handbench.evaluation.checks import some
 from handbench.evaluation.prediction_ids import Samples, ordered_ids, placed
 from handbench.evaluation.prediction_json import read_json
 from handbench.evaluation.prediction_npz import read_npz
@@ -184,6 +185,13 @@ def _from_rows(path: Path, rows: Rows, samples: Samples, extra: bool) -> tuple[H
     else:
         ids, index = placed(rows.names, samples, line_of(rows), path.name, extra)
         joints = joints[index]
+        bad = ~np.isfinite(joints).all((1, 2))
+        if bad.any():
+            i = int(index[np.argmax(bad)])
+            raise InvalidError(
+                f"Line {rows.lines[i]:,} (sample {rows.names[i]}) of {path.name} has NaN or infinity in its joints.",
+                "Predict it again.",
+            )
     passed = len(rows.joints) - len(joints)
     return Hands(id=ids, joints=joints, meta=_made(path)), {"passed_over": passed} if passed else {}
 
@@ -198,7 +206,10 @@ def _made(path: Path, digest: str = "") -> dict[str, Any]:
 def _require_count(count: int, ids: NDArray, what: str) -> None:
     if count == len(ids):
         return
-    where = f"entry {count} ({ids[count]}) is not there" if count < len(ids) else f"entry {len(ids)} is no sample's"
+    absent = ids[count:]
+    where = f"entry {len(ids)} is no sample's"
+    if len(absent):
+        where = f"{some(absent)} {'is' if len(absent) == 1 else 'are'} not there"
     raise InvalidError(
         f"{what} has {count:,} samples, {len(ids):,} are expected: {where}.",
         "Without ids it must have every sample, in the official order; or add `id`.",

@@ -48,14 +48,19 @@ def placed(
     With `extra` names that no sample has are passed over. Raises InvalidError naming samples without an entry, names
     that are there twice, and unknown names.
     """
-    twice = [name for name, times in Counter(map(_key, names)).items() if times > 1]
+    ids = known_ids(samples)
+    times_of = Counter(map(_key, names))
+    twice = [name for name, times in times_of.items() if times > 1]
+    if twice and extra and ids is not None:
+        # a name that no sample has may be there as often as it likes
+        counted = {found for found in (_find(str(name), times_of) for name in ids) if found is not None}
+        twice = [name for name in twice if name in counted]
     if twice:
         first = [i for i, name in enumerate(names) if _key(name) == twice[0]][:2]
         raise InvalidError(
             f"{len(twice):,} ids are more than once in {what}: {some(twice)} ({' and '.join(map(where, first))}).",
             "One prediction a sample: remove the others.",
         )
-    ids = known_ids(samples)
     if ids is None:
         return _all(names, samples, where, what)
     place = {_key(name): i for i, name in enumerate(names)}
@@ -85,7 +90,7 @@ def placed(
 
 def _key(name: str) -> str:
     """Numbers are written with and without leading zeros."""
-    return str(int(name)) if name.isdecimal() else name
+    return str(int(name)) if name.isascii() and name.isdecimal() else name
 
 
 def _find(name: str, place: dict[str, int]) -> str | None:

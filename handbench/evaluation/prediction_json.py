@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
 from handbench.evaluation.archive import MAX_BYTES, find_member, member_blocks
+from handbench.evaluation.checks import some
 from handbench.hands.record import Hands
 from handbench.store.json_arrays import Irregular, NumberLists, file_blocks
 
@@ -138,7 +139,10 @@ def _two_lists(document: Any, what: str) -> list[Any]:
 def _require_count(count: int, ids: Sequence[str] | NDArray, name: str, what: str) -> None:
     if count == len(ids):
         return
-    where = f"entry {count} ({ids[count]}) is not there" if count < len(ids) else f"entry {len(ids)} is no sample's"
+    absent = ids[count:]
+    where = f"entry {len(ids)} is no sample's"
+    if len(absent):
+        where = f"{some(absent)} {'is' if len(absent) == 1 else 'are'} not there"
     raise InvalidError(
         f"{what} has the {name} of {count:,} samples, {len(ids):,} are expected: {where}.",
         "A pred.json has no ids: it must have every sample, in the official order.",

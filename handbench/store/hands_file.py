@@ -49,10 +49,28 @@ class HandsFile:
 
     def _check_header(self) -> None:
         hint = "Delete it and run the command that made it again."
+        with self.path.open("rb") as text:
+            head = text.read(64).lstrip(b"\xef\xbb\xbf").lstrip()
+        if head[:1] in (b"[", b"{"):
+            raise InvalidError(
+                f"{self.path} is JSON, not an HDF5 of hands.",
+                "Predictions: name it .json. A truth: give the folder that holds the official files.",
+            )
+        if not head.startswith(b"\x89HDF"):
+            raise InvalidError(
+                f"{self.path} cannot be read: it is no HDF5 file, or cut short.",
+                "Give one that handbench wrote, or the official files.",
+            )
         try:
             with h5py.File(self.path, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise InvalidError(f"{self.path} is an HDF5 file, but not one of handbench's.", hint)
+                kind = str(file.attrs.get("format", ""))
+                if kind.startswith("handbench-result"):
+                    raise InvalidError(f"{self.path} is a result, not hands.", "`handbench compare` takes results.")
+                if kind != FORMAT:
+                    raise InvalidError(
+                        f"{self.path} is an HDF5 file, but not one of handbench's hands.",
+                        "`handbench prep`, `predict` and `import` write them.",
+                    )
                 if file.attrs.get("complete") != 1:
                     raise InvalidError(f"{self.path} is only half written.", hint)
                 self.meta: dict[str, Any] = json.loads(file.attrs["meta"])

@@ -8,6 +8,8 @@ read again, whole, to be able to say where it differs.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,6 +51,29 @@ def read_array(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
     return _read_whole(path, sample_shape)
 
 
+def _unreadable(path: Path, data: bytes) -> InvalidError:
+    """What is wrong with a JSON file that simdjson refuses: NaN and infinity, which Python's reader takes, or worse."""
+    if not data.strip():
+        return InvalidError(f"{path} is empty.", "Fetch it again.")
+    try:
+        entries = json.loads(data)
+    except json.JSONDecodeError as error:
+        said = f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos:,} of {len(data):,}"
+        return InvalidError(f"{path} is not valid JSON: {said}.", "It may be cut short: fetch it again.")
+    except (UnicodeDecodeError, RecursionError, ValueError):
+        return InvalidError(f"{path} is not valid JSON.", "Fetch it again.")
+    for i, entry in enumerate(entries if isinstance(entries, list) else []):
+        if not _finite(entry):
+            return InvalidError(f"Entry {i} of {path} has NaN or infinity.", "Fetch it again: a truth has numbers.")
+    return InvalidError(f"{path} holds a number that is none of an annotation.", "Fetch it again.")
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_finite(inner) for inner in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def _read_whole(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
     try:
         data = path.read_bytes()
@@ -59,10 +84,8 @@ def _read_whole(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
     parser = simdjson.Parser()
     try:
         document = parser.parse(data)
-    except (ValueError, UnicodeDecodeError, RuntimeError) as error:
-        raise InvalidError(
-            f"{path} is not valid JSON ({str(error).rstrip('.')}).", "It may be cut short: fetch it again."
-        ) from None
+    except (ValueError, UnicodeDecodeError, RuntimeError):
+        raise _unreadable(path, data) from None
     if not isinstance(document, simdjson.Array) or not len(document):
         raise InvalidError(f"{path} does not hold a list with entries.", "Fetch it again.")
     n, flat = len(document), flat_numbers(document)

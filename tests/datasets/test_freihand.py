@@ -132,7 +132,7 @@ def test_evaluation_without_published_truth_has_no_joints(freihand_layout):
 def test_a_cut_json_is_invalid_and_named(freihand_layout, keep):
     path = freihand_layout / "training_xyz.json"
     path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
-    with pytest.raises(InvalidError, match=r"training_xyz\.json is not valid JSON"):
+    with pytest.raises(InvalidError, match=r"training_xyz\.json is (not valid JSON|empty)"):
         opened(freihand_layout)
 
 

@@ -143,7 +143,7 @@ class TestCsv:
 
     def test_without_ids_the_count_must_be_right(self, joints, tmp_path):
         path = save(tmp_path / "pred.csv", csv_lines(joints[:5]))
-        refused(path, r"pred.csv has 5 samples, 6 are expected: entry 5 \(dexycb/s0-test/00000305\) is not there")
+        refused(path, r"pred.csv has 5 samples, 6 are expected: dexycb/s0-test/00000305 is not there")
         with pytest.raises(UsageError, match="no official list"):
             read_predictions(path, "dexycb-s0")
 
@@ -278,7 +278,7 @@ class TestOther:
             ("pred.txt", b"hello\nthere\n", "has no header line"),
             ("pred.txt", b"a\x00b", "is no text"),
             ("pred.txt", b"\xff\xfe1\x00", "is no text"),
-            ("pred.h5", b"hello", "cannot be read as HDF5"),
+            ("pred.h5", b"hello", "cannot be read: it is no HDF5"),
             ("pred.json", b"", "is empty"),
             ("pred.csv", b"\n \n", "is empty"),
             ("pred", b"{}", "does not hold a list"),
@@ -476,3 +476,31 @@ class TestWhatWasAssumed:
         truth = make_hands(20)
         texts = suspect(truth.joints, self.written_in(noisy(truth).joints, Conventions(), HO3D), HO3D)
         assert ["--order fh21" in texts[0], "--axes opencv" in texts[1], len(texts)] == [True, True, 2]
+
+
+class TestLinesOfFramesThatDoNotCount:
+    def text(self, tmp_path, extra):
+        lines = [f"{i}," + ",".join("1.5" for _ in range(63)) for i in (0, 1)]
+        (tmp_path / "pred.txt").write_text("\n".join([*lines, *extra]))
+        return read_predictions(tmp_path / "pred.txt", ["d/0000", "d/0001"], written=Conventions(unit="mm"))
+
+    def test_nothing_of_them_is_looked_at(self, tmp_path):
+        nan = "7," + ",".join("nan" for _ in range(63))
+        assert list(self.text(tmp_path, [nan, nan]).id) == ["d/0000", "d/0001"]
+
+    def test_of_the_others_everything_is(self, tmp_path):
+        nan = "1," + ",".join("nan" for _ in range(63))
+        with pytest.raises(InvalidError, match="more than once"):
+            self.text(tmp_path, [nan])
+        (tmp_path / "pred.txt").write_text("0," + ",".join("1" for _ in range(63)) + "\n" + nan)
+        with pytest.raises(InvalidError, match=r"Line 2 \(sample 1\) .* NaN or infinity"):
+            read_predictions(tmp_path / "pred.txt", ["d/0000", "d/0001"], written=Conventions(unit="mm"))
+
+
+def test_all_that_is_missing_is_named(tmp_path):
+    ids = [f"d/{i:04d}" for i in range(9)]
+    np.savez(tmp_path / "pred.npz", joints=np.zeros((4, 21, 3)))
+    (tmp_path / "pred.json").write_text(json.dumps([np.zeros((4, 21, 3)).tolist(), []]))
+    for name in ("pred.npz", "pred.json"):
+        with pytest.raises(InvalidError, match="d/0004, d/0005, d/0006 and 2 more are not there"):
+            read_predictions(tmp_path / name, ids)
