@@ -23,8 +23,8 @@ test: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not proof"
 
 lint: setup
-	$(BIN)/ruff check handbench tests
-	$(BIN)/ruff format --check handbench tests
+	$(BIN)/ruff check handbench tests benchmarks
+	$(BIN)/ruff format --check handbench tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -15,7 +15,7 @@ from handbench.evaluation.checks import some
 from handbench.evaluation.prediction_ids import Samples, ordered_ids, placed
 from handbench.evaluation.prediction_json import read_json
 from handbench.evaluation.prediction_npz import read_npz
-from handbench.evaluation.prediction_text import Rows, is_dexycb, line_of, read_csv, read_dexycb
+from handbench.evaluation.prediction_text import Rows, is_dexycb, is_result_line, line_of, read_csv, read_dexycb
 from handbench.evaluation.protocol import Conventions
 from handbench.hands.joints import ORDERS, to_fh21
 from handbench.hands.record import Hands
@@ -25,6 +25,8 @@ from handbench.store.records import made
 AXES = {"opencv": (1.0, 1.0, 1.0), "opengl": (1.0, -1.0, -1.0)}
 PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}
 KNOWN = "Give pred.json, pred.zip, DexYCB text, .npz, .csv or an HDF5 of hands."
+# what is neither HDF5, an archive nor JSON by its first bytes, and is named so, is told that it is not
+BY_SUFFIX = {".h5": "HDF5", ".hdf5": "HDF5", ".npz": "npz", ".zip": "archive", ".json": "JSON"}
 # formats whose conventions are the official script's
 OFFICIAL = ("JSON", "DexYCB text")
 WORDS = {
@@ -56,7 +58,7 @@ def read_predictions(
     pred.json, pred.zip   `[xyz_list, verts_list]`, in the official order (FreiHAND, HO-3D)
     DexYCB text           lines `image_id,x0,y0,z0,...,z20`; ids that are no samples are passed over, as officially
     .npz                  arrays `joints` (N, 21, 3), and perhaps `vertices` (N, V, 3), `id` (N)
-    CSV                   a header `id,x0,y0,z0,...,z20`, or without `id`; commas, semicolons or tabs
+    CSV                   a header `id,x0,...,z20` (or `image_id`), or without ids; commas, semicolons or tabs
     .h5                   hands, as handbench writes them
 
     `samples`: the protocol, its name, or the ids of the samples in the official order. Entries without ids are in that
@@ -105,24 +107,34 @@ def read_as(meta: Mapping[str, Any]) -> str:
     elif told:
         why = f"{' and '.join(told)} as told, else {why}"
     sentence = f"read as: {conventions} ({why})"
-    if passed := read.get("passed_over"):
-        sentence += f"; {passed:,} lines are of frames that do not count"
-    return sentence
+    return sentence + passed_over(meta)
+
+
+def passed_over(meta: Mapping[str, Any]) -> str:
+    """`; 6 lines are of frames that do not count`; nothing where there are none. `meta`: of imported predictions."""
+    passed = meta["imported_as"].get("passed_over", 0)
+    if passed == 1:
+        return "; 1 line is of a frame that does not count"
+    return f"; {passed:,} lines are of frames that do not count" if passed else ""
 
 
 def file_format(path: Path) -> str:
-    """JSON, archive, npz, DexYCB text, CSV or HDF5: by content, and by suffix. Raises InvalidError."""
+    """JSON, archive, npz, DexYCB text, CSV or HDF5: by content, by suffix where that says nothing. InvalidError."""
     suffix = path.suffix.lower()
     with path.open("rb") as file:
         head = file.read(1 << 16)
     if not head:
         raise InvalidError(f"{path} is empty.", "Write it again.")
-    if head.startswith(b"\x89HDF\r\n\x1a\n") or suffix in (".h5", ".hdf5"):
+    text = head.lstrip(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "HDF5"
-    if suffix == ".npz":
-        return "npz"
-    if head.startswith(b"PK\x03\x04") or suffix == ".zip":
-        return "npz" if head[30:60].split(b".npy")[0] in (b"joints", b"vertices", b"id") else "archive"
+    if head.startswith(b"PK\x03\x04"):
+        arrays = head[30:60].split(b".npy")[0] in (b"joints", b"vertices", b"id")
+        return "npz" if arrays or suffix == ".npz" else "archive"
+    if text[:1] in (b"[", b"{"):
+        return "JSON"
+    if suffix in BY_SUFFIX:
+        return BY_SUFFIX[suffix]
     if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x93NUMPY")) or suffix in (
         (".pkl", ".pickle", ".pth", ".pt", ".npy", ".mat")
     ):
@@ -130,11 +142,10 @@ def file_format(path: Path) -> str:
             f"{path.name} is of a kind that is not read ({suffix or 'a pickle'}).",
             "Write it as numpy.savez('pred.npz', joints=..., vertices=..., id=...).",
         )
-    text = head.lstrip(b"\xef\xbb\xbf").lstrip()
-    if suffix == ".json" or text[:1] in (b"[", b"{"):
-        return "JSON"
-    first = text.partition(b"\n")[0].decode(errors="replace")
-    return "DexYCB text" if is_dexycb(first) else "CSV"
+    first, second = (text.splitlines() + [b"", b""])[:2]
+    if is_dexycb(first.decode(errors="replace")) or (first.startswith(b"#") and is_result_line(second)):
+        return "DexYCB text"
+    return "CSV"
 
 
 def _json(path: Path, samples: Samples) -> tuple[Hands, dict[str, Any]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from handbench.datasets.checks import PALM_LENGTH, Finding
 from handbench.errors import HandbenchError, MissingError
-from handbench.evaluation.importing import PER_METRE, WORDS, file_format, read_predictions
+from handbench.evaluation.importing import PER_METRE, WORDS, file_format, passed_over, read_predictions
 from handbench.evaluation.protocol import Protocol
 from handbench.hands.joints import MIDDLE_MCP, WRIST, detect_order, from_fh21, to_fh21
 from handbench.hands.record import Hands
@@ -34,6 +34,7 @@ def check_submission(path: Path, protocol: Protocol, truth_ids: NDArray | None =
         kind = "JSON" if kind == "archive" else kind
         if kind and kind != FORMATS[official]:
             wrong = f"{official}'s official script takes {FORMATS[official]}: `handbench submit {official}` writes it"
+            wrong += "; it has no header line" if kind == "CSV" and official == "dexycb" else ""
             return [Finding("layout", False, kind, wrong)]
         hands = read_predictions(path, ids, written=protocol.written)
     except MissingError:
@@ -50,7 +51,7 @@ def check_submission(path: Path, protocol: Protocol, truth_ids: NDArray | None =
 def _count(hands: Hands, protocol: Protocol, truth_ids: NDArray | None) -> Finding:
     n = len(hands)
     if not protocol.gaps or truth_ids is not None:
-        return Finding("count", True, f"{n:,} samples, all there are")
+        return Finding("count", True, f"{n:,} samples, all there are{passed_over(hands.meta)}")
     if protocol.count is None:
         return Finding("count", True, f"{n:,} samples; how many there are only the prepared test set knows (--truth)")
     # a line of a frame without a hand is passed over by the official script
@@ -71,10 +72,14 @@ def _mesh(hands: Hands, official: str) -> Finding:
 
 def plausible(joints: NDArray, protocol: Protocol) -> list[Finding]:
     """Joints (N, 21, 3) as `read_predictions` gave them, m, OpenCV, FH21: do unit, order, axes and place make sense?"""
-    flat = int((np.ptp(joints, axis=1).max(1) == 0).sum())
-    if flat:
-        wrong = f"{flat:,} of {len(joints):,} hands have all joints at one point"
-        return [Finding("hands", False, f"{len(joints) - flat:,} hands have an extent", wrong)]
+    found: list[Finding] = []
+    point = np.ptp(joints, axis=1).max(1) == 0
+    if flat := int(point.sum()):
+        wrong = f"{flat:,} of {len(joints):,} hands {'has' if flat == 1 else 'have'} all joints at one point"
+        found.append(Finding("hands", False, f"{len(joints) - flat:,} hands have an extent", wrong))
+        joints = joints[~point]
+    if not len(joints):
+        return found
     joints = joints[np.unique(np.linspace(0, len(joints) - 1, min(len(joints), MOST)).astype(int))]
     expected = protocol.written.order
     as_written = from_fh21(joints, expected)
@@ -86,36 +91,45 @@ def plausible(joints: NDArray, protocol: Protocol) -> list[Finding]:
         order = Finding("order", False, f"joints look like {WORDS[best]}", wrong)
         # what follows names joints
         joints = to_fh21(as_written, best)
-    return [order, _unit(joints, protocol), *_place(joints, protocol)]
+    unit, larger, supposed = _unit(joints, protocol)
+    return [*found, order, unit, *_place(joints * larger, protocol, supposed)]
 
 
-def _unit(joints: NDArray, protocol: Protocol) -> Finding:
+def _unit(joints: NDArray, protocol: Protocol) -> tuple[Finding, float, str]:
+    """What the unit looks like; what makes metres of the joints if it is that; and, where it is another, that in words.
+
+    Where it is none in use, hands of a usual size are taken for metres, so that the place can be judged.
+    """
     palm = float(np.median(np.linalg.norm(joints[:, MIDDLE_MCP] - joints[:, WRIST], axis=-1)))
     written = protocol.written.unit
     seen = f"median wrist to middle MCP {palm * 1000:.4g} mm, read as {WORDS[written]}"
     if PALM_LENGTH[0] <= palm <= PALM_LENGTH[1]:
-        return Finding("unit", True, seen)
+        return Finding("unit", True, seen), 1.0, ""
     for word, per_metre in PER_METRE.items():
-        if PALM_LENGTH[0] <= palm * PER_METRE[written] / per_metre <= PALM_LENGTH[1]:
-            return Finding("unit", False, seen, f"they must be {WORDS[written]}, and look like {WORDS[word]}")
-    return Finding("unit", False, seen, "no unit in use makes them hands")
+        larger = PER_METRE[written] / per_metre
+        if PALM_LENGTH[0] <= palm * larger <= PALM_LENGTH[1]:
+            wrong = f"they must be {WORDS[written]}, and look like {WORDS[word]}"
+            return Finding("unit", False, seen, wrong), larger, f" if they are {WORDS[word]}"
+    usual = sum(PALM_LENGTH) / 2
+    supposed = f" if a palm is {usual * 1000:.0f} mm"
+    return Finding("unit", False, seen, "no unit in use makes them hands"), usual / palm if palm else 1.0, supposed
 
 
-def _place(joints: NDArray, protocol: Protocol) -> list[Finding]:
+def _place(joints: NDArray, protocol: Protocol, supposed: str) -> list[Finding]:
     """The sign of z, and whether positions are absolute: the official errors without alignment need both."""
     depth = joints.mean(1)[:, 2]
     behind, median = float((depth <= 0).mean()), float(np.median(depth))
     opengl = protocol.written.axes == "opengl"
     sign = "z < 0" if opengl else "z > 0"
-    seen = f"median depth {median:.3f} m; {1 - behind:.1%} of the hands have {sign}, as {WORDS[protocol.written.axes]}"
+    seen = f"median depth {median:.3f} m{supposed}; {1 - behind:.1%} of the hands have {sign}, as {WORDS[protocol.written.axes]}"
     away = float(np.median(np.linalg.norm(joints.mean(1), axis=-1)))
     if away < NEAREST:
         wrong = "the hands lie around the camera's centre: positions must be absolute, not relative to a root"
         return [Finding("place", False, seen, wrong)]
     if behind > BEHIND:
         right, other = WORDS[protocol.written.axes], WORDS["opencv" if opengl else "opengl"]
-        wrong = f"{behind:.1%} of the hands lie behind the camera: {other} instead of {right}?"
-        wrong += " HO-3D's own pred.py stops where all z > 0" if opengl else ""
+        wrong = f"{behind:.1%} of the hands lie behind the camera, as with {other} instead of {right}"
+        wrong += "; HO-3D's own pred.py stops where all z > 0" if opengl else ""
         return [Finding("axes", False, seen, wrong)]
     if away > FARTHEST:
         return [Finding("place", False, seen, f"the hands are {away:.1f} m away")]

@@ -34,10 +34,15 @@ def known_ids(samples: Samples) -> Sequence[str] | NDArray | None:
     return protocol.official_ids() if isinstance(protocol, Protocol) else protocol
 
 
+def is_number(name: str) -> bool:
+    """Whether a name is an official number: digits 0 to 9, not those of other scripts, and no more than int64 has."""
+    return name.isascii() and name.isdecimal() and len(name) <= 18
+
+
 def number_of(name: str) -> int | None:
     """A sample's number in the official list: what its id ends with, `freihand/test/00000012` -> 12."""
     last = name.rpartition("/")[2]
-    return int(last) if last.isdecimal() else None
+    return int(last) if is_number(last) else None
 
 
 def placed(
@@ -56,9 +61,10 @@ def placed(
         counted = {found for found in (_find(str(name), times_of) for name in ids) if found is not None}
         twice = [name for name in twice if name in counted]
     if twice:
-        first = [i for i, name in enumerate(names) if _key(name) == twice[0]][:2]
+        both = [i for i, name in enumerate(names) if _key(name) == twice[0]][:2]
+        count = "1 id is" if len(twice) == 1 else f"{len(twice):,} ids are"
         raise InvalidError(
-            f"{len(twice):,} ids are more than once in {what}: {some(twice)} ({' and '.join(map(where, first))}).",
+            f"{count} more than once in {what}: {some(twice)} ({' and '.join(map(where, both))}).",
             "One prediction a sample: remove the others.",
         )
     if ids is None:
@@ -80,8 +86,11 @@ def placed(
     unknown = [name for name in names if _key(name) not in used]
     if unknown and not extra:
         i = names.index(unknown[0])
+        count, first = f"{len(unknown):,} ids in {what} are no samples", "the first in "
+        if len(unknown) == 1:
+            count, first = f"1 id in {what} is no sample", ""
         raise InvalidError(
-            f"{len(unknown):,} ids in {what} are no samples: {some(unknown)} (the first in {where(i)}).",
+            f"{count}: {some(unknown)} ({first}{where(i)}).",
             f"An id is written as {ids[0]}, or as the sample's official number.",
         )
     index = np.array([place[key] for key in keys if key is not None], np.int64)
@@ -90,7 +99,7 @@ def placed(
 
 def _key(name: str) -> str:
     """Numbers are written with and without leading zeros."""
-    return str(int(name)) if name.isascii() and name.isdecimal() else name
+    return str(int(name)) if is_number(name) else name
 
 
 def _find(name: str, place: dict[str, int]) -> str | None:
@@ -106,10 +115,10 @@ def _all(names: Sequence[str], samples: Samples, where: Callable[[int], str], wh
     pattern = protocol.ids or "{}"
     prefix = pattern.partition("{")[0]
     for i, name in enumerate(names):
-        if not name.isdecimal() and not name.startswith(prefix):
+        if not is_number(name) and not name.startswith(prefix):
             raise InvalidError(
                 f"{name!r} ({where(i)} of {what}) is no sample of {protocol.name}.",
                 f"An id is written as {pattern.format(i)}, or as the sample's official number.",
             )
-    ids = np.array([pattern.format(int(name)) if name.isdecimal() else name for name in names], np.str_)
+    ids = np.array([pattern.format(int(name)) if is_number(name) else name for name in names], np.str_)
     return ids, np.arange(len(ids))

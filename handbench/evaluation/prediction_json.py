@@ -86,7 +86,7 @@ def _samples(lists: NumberLists, name: str, ids: Sequence[str] | NDArray, what: 
 
 def _require_finite(error: Irregular, name: str, ids: Sequence[str] | NDArray, what: str) -> None:
     try:
-        samples = json.loads(b"[" + error.piece + b"]")
+        samples = json.loads(b"[" + error.piece + b"]", parse_int=float)
     except (ValueError, RecursionError):
         return
     for i, sample in enumerate(samples, error.before):
@@ -116,8 +116,11 @@ def _parse(data: bytes, ids: Sequence[str] | NDArray, what: str) -> tuple[NDArra
 
 
 def _slowly(data: bytes, what: str) -> Any:
+    if not data.strip():
+        raise InvalidError(f"{what} is empty.", "Write it again.")
     try:
-        return json.loads(data)
+        # an integer beyond float64 becomes infinity, and is named as that
+        return json.loads(data, parse_int=float)
     except json.JSONDecodeError as error:
         raise InvalidError(
             f"{what} is not valid JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos:,} of "
@@ -157,9 +160,11 @@ def _sample_by_sample(points: Any, name: str, ids: Sequence[str] | NDArray, what
             (lambda shape: shape == (21, 3)) if name == "joints" else (lambda shape: len(shape) == 2 and shape[1] == 3)
         )
         if array is None or not wanted(array.shape) or (read and array.shape != read[0].shape):
-            got = "no regular list of numbers" if array is None else "x".join(map(str, array.shape)) or "one number"
             want = "21x3" if name == "joints" else "x".join(map(str, read[0].shape)) if read else "Vx3"
-            raise InvalidError(f"Sample {i} ({ids[i]}) of {what}: its {name} are {got}, not {want}.", NESTED)
+            wrong = f"its {name} must be {want} numbers, and are lists of uneven length or not all numbers"
+            if array is not None:
+                wrong = f"its {name} are {'x'.join(map(str, array.shape)) or 'one number'}, not {want}"
+            raise InvalidError(f"Sample {i} ({ids[i]}) of {what}: {wrong}.", NESTED)
         read.append(array)
     return np.stack(read)
 

@@ -17,6 +17,7 @@ ARRAYS = "It must have joints (N,21,3), and may have vertices (N,V,3) and id (N)
 def read_npz(path: Path, what: str) -> tuple[NDArray, NDArray | None, list[str] | None]:
     """joints (N, 21, 3), vertices (N, V, 3) or None, the names of the samples or None: as they stand in the file.
 
+    Whole numbers (of millimetres) become float64: what follows divides and turns them.
     Raises InvalidError for what is no such archive, holds Python objects, has no `joints`, or has another shape.
     """
     arrays: dict[str, NDArray] = {}
@@ -38,22 +39,23 @@ def read_npz(path: Path, what: str) -> tuple[NDArray, NDArray | None, list[str] 
     if "joints" not in arrays:
         raise InvalidError(f"{what} has no array 'joints'; it has: {there}.", ARRAYS)
     joints, vertices = arrays["joints"], arrays.get("vertices")
-    _require_numbers(joints, "joints", (21, 3), what)
+    joints = _floats(joints, "joints", (21, 3), what)
     if vertices is not None:
         if vertices.size == 0:
             vertices = None
         else:
-            _require_numbers(vertices, "vertices", ("V", 3), what)
+            vertices = _floats(vertices, "vertices", ("V", 3), what)
     if vertices is not None and len(vertices) != len(joints):
         raise InvalidError(f"{what} has joints of {len(joints):,} samples and vertices of {len(vertices):,}.", ARRAYS)
     return joints, vertices, _names(arrays.get("id"), len(joints), what)
 
 
-def _require_numbers(array: NDArray, name: str, shape: tuple[int | str, int], what: str) -> None:
+def _floats(array: NDArray, name: str, shape: tuple[int | str, int], what: str) -> NDArray:
     fits = array.ndim == 3 and array.shape[2] == shape[1] and shape[0] in ("V", array.shape[1])
     if not fits or array.dtype.kind not in "fiu":
         got = "x".join(map(str, array.shape)) or "one number"
         raise InvalidError(f"{name} of {what} are {got} {array.dtype}, not Nx{shape[0]}x3 numbers.", ARRAYS)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def _names(ids: NDArray | None, n: int, what: str) -> list[str] | None:

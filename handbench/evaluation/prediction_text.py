@@ -17,15 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
+from handbench.evaluation.prediction_ids import is_number
 from handbench.store.json_arrays import Irregular, NumberLists
 
 COLUMNS = tuple(f"{axis}{joint}" for joint in range(21) for axis in "xyz")
 DEXYCB = "A DexYCB result line is image_id,x0,y0,z0,...,x20,y20,z20: 64 numbers, mm."
+PLAIN = f"DexYCB text has no header line and no comments: remove them. {DEXYCB}"
 CSV = "The header is id,x0,y0,z0,...,x20,y20,z20, or the same without id; commas, semicolons or tabs between."
+# the first column of a CSV, where it has ids
+ID = ("id", "image_id")
 DELIMITERS = ",;\t"
 LINES_AT_ONCE = 1024
 MARK = b"\xef\xbb\xbf"
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 
 
 class Rows(NamedTuple):
@@ -42,12 +46,22 @@ def is_dexycb(first: str) -> bool:
     return len(fields) > 1 and all(NUMBER.fullmatch(field.strip()) for field in fields if field.strip())
 
 
+def is_result_line(line: bytes) -> bool:
+    """Whether a line is of 64 numbers, the first of them whole: a DexYCB result line."""
+    fields = [field.strip() for field in line.decode(errors="replace").split(",")]
+    return len(fields) == 64 and is_number(fields[0]) and all(map(NUMBER.fullmatch, fields))
+
+
 def read_dexycb(path: Path, what: str) -> Rows:
     """`image_id,x0,...,z20` a line, without a header (dex-ycb-toolkit: hpe_eval.py). Raises InvalidError."""
     lines, numbers = _lines(path, what)
+    for text, line in zip(lines, numbers, strict=True):
+        first = text.partition(b",")[0].strip()
+        if not first.isdigit() and not NUMBER.fullmatch(said := first.decode(errors="replace")):
+            raise InvalidError(f"Line {line:,} of {what}: {said[:40]!r} is no image id.", PLAIN)
     rows = _rows(lines, numbers, ",", True, what, DEXYCB)
     for name, line in zip(rows.names or (), rows.lines, strict=True):
-        if not (name.isascii() and name.isdecimal()):
+        if not is_number(name):
             raise InvalidError(f"Line {line:,} of {what}: {name[:40]!r} is no image id.", DEXYCB)
     return rows
 
@@ -58,7 +72,9 @@ def read_csv(path: Path, what: str) -> Rows:
     header = lines[0].decode(errors="replace")
     delimiter = max(DELIMITERS, key=header.count)
     names = tuple(name.strip().strip('"').lower() for name in header.split(delimiter))
-    named = names[0] == "id"
+    named = names[0] in ID
+    if len(lines) > 1 and not set(names) & set(COLUMNS) and is_result_line(lines[1]):
+        raise InvalidError(f"Line {numbers[0]:,} of {what} is no result line: it begins with {names[0][:40]!r}.", PLAIN)
     _require_columns(names[1:] if named else names, what)
     if len(lines) == 1:
         raise InvalidError(f"{what} has a header and no lines.", CSV)
@@ -68,7 +84,7 @@ def read_csv(path: Path, what: str) -> Rows:
 def _require_columns(names: tuple[str, ...], what: str) -> None:
     if names == COLUMNS:
         return
-    if not set(names) & set(COLUMNS):
+    if names and not set(names) & set(COLUMNS):
         raise InvalidError(f"{what} has no header line: it begins with {names[0][:40]!r}.", CSV)
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     missing = next((name for name in COLUMNS if name not in names), None)
@@ -90,7 +106,8 @@ def _lines(path: Path, what: str) -> tuple[list[bytes], list[int]]:
     data = path.read_bytes().removeprefix(MARK)
     if b"\x00" in data[:4096]:
         raise InvalidError(f"{what} is no text.", "Give pred.json, pred.zip, DexYCB text, .npz, .csv or .h5.")
-    lines = [line.strip(b" \r") for line in data.split(b"\n")]
+    # of Windows, Unix and old Macs, as Python's own open() takes them
+    lines = [line.strip(b" ") for line in data.splitlines()]
     numbers = list(range(1, len(lines) + 1))
     if not all(lines):
         numbers = [i for i, line in zip(numbers, lines, strict=True) if line]

@@ -49,8 +49,8 @@ class HandsFile:
 
     def _check_header(self) -> None:
         hint = "Delete it and run the command that made it again."
-        with self.path.open("rb") as text:
-            head = text.read(64).lstrip(b"\xef\xbb\xbf").lstrip()
+        with self.path.open("rb") as start:
+            head = start.read(4096).lstrip(b"\xef\xbb\xbf").lstrip()
         if head[:1] in (b"[", b"{"):
             raise InvalidError(
                 f"{self.path} is JSON, not an HDF5 of hands.",
@@ -79,7 +79,9 @@ class HandsFile:
                 self.count = len(file["hands/id"])
                 self.has_images = BYTES in file
                 self.dtypes = {name: file["hands"][name].dtype for name in self.fields}
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            # the format stands near the beginning; where it does not, who wrote the file is not known
+            hint = hint if FORMAT.encode() in head else "Fetch or write it again."
             raise InvalidError(f"{self.path} cannot be read as HDF5: it is damaged or cut short.", hint) from error
 
     @property

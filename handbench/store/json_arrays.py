@@ -36,36 +36,51 @@ def read_array(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
     another shape (the first such entry is named).
     """
     try:
-        if len(sample_shape) == 2:
-            lists = NumberLists(file_blocks(path))
-            array = lists.samples()
-            lists.end()
-            if len(array) and array.shape[1:] == sample_shape:
-                return array
-    except Irregular:
-        pass
+        array = _in_pieces(path) if len(sample_shape) == 2 else None
+        if array is not None and len(array) and array.shape[1:] == sample_shape:
+            return array
+        return _whole(path, path.read_bytes(), sample_shape)
     except FileNotFoundError:
         raise MissingError(f"{path} does not exist.") from None
     except IsADirectoryError:
         raise InvalidError(f"{path} is a folder, not a JSON file.") from None
-    return _read_whole(path, sample_shape)
 
 
-def _unreadable(path: Path, data: bytes) -> InvalidError:
-    """What is wrong with a JSON file that simdjson refuses: NaN and infinity, which Python's reader takes, or worse."""
-    if not data.strip():
-        return InvalidError(f"{path} is empty.", "Fetch it again.")
+def _in_pieces(path: Path) -> NDArray | None:
+    lists = NumberLists(file_blocks(path))
     try:
-        entries = json.loads(data)
+        array = lists.samples()
+        lists.end()
+    except Irregular:
+        return None
+    return array
+
+
+def _slowly(path: Path, data: bytes, sample_shape: tuple[int, ...]) -> NDArray:
+    """What simdjson refuses and Python's reader may take: NaN, infinity, numbers beyond float64, whole ones beyond 64
+    bits. The last are right; whatever else it is, the InvalidError says."""
+    if not data.strip():
+        raise InvalidError(f"{path} is empty.", "Fetch it again.")
+    try:
+        # a whole number beyond float64 becomes infinity
+        entries = json.loads(data, parse_int=float)
     except json.JSONDecodeError as error:
-        said = f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos:,} of {len(data):,}"
-        return InvalidError(f"{path} is not valid JSON: {said}.", "It may be cut short: fetch it again.")
-    except (UnicodeDecodeError, RecursionError, ValueError):
-        return InvalidError(f"{path} is not valid JSON.", "Fetch it again.")
-    for i, entry in enumerate(entries if isinstance(entries, list) else []):
+        if error.pos >= len(error.doc.rstrip()):
+            raise InvalidError(
+                f"{path} is not valid JSON: it ends too early, after {len(data):,} bytes.",
+                "It is cut short: fetch it again.",
+            ) from None
+        said = f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos:,} of {len(error.doc):,}"
+        raise InvalidError(f"{path} is not valid JSON: {said}.", "It is damaged: fetch it again.") from None
+    except (RecursionError, ValueError):
+        raise InvalidError(f"{path} is not valid JSON: no text, or nested too deeply.", "Fetch it again.") from None
+    if not isinstance(entries, list) or not entries:
+        raise InvalidError(f"{path} does not hold a list with entries.", "Fetch it again.")
+    for i, entry in enumerate(entries):
         if not _finite(entry):
-            return InvalidError(f"Entry {i} of {path} has NaN or infinity.", "Fetch it again: a truth has numbers.")
-    return InvalidError(f"{path} holds a number that is none of an annotation.", "Fetch it again.")
+            raise InvalidError(f"Entry {i} of {path} has NaN or infinity.", "Fetch it again: a truth has numbers.")
+        _require_shape(i, entry, sample_shape, path)
+    return np.array(entries, np.float64)
 
 
 def _finite(value: Any) -> bool:
@@ -74,27 +89,19 @@ def _finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _read_whole(path: Path, sample_shape: tuple[int, ...]) -> NDArray:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise MissingError(f"{path} does not exist.") from None
-    except IsADirectoryError:
-        raise InvalidError(f"{path} is a folder, not a JSON file.") from None
+def _whole(path: Path, data: bytes, sample_shape: tuple[int, ...]) -> NDArray:
     parser = simdjson.Parser()
     try:
         document = parser.parse(data)
     except (ValueError, UnicodeDecodeError, RuntimeError):
-        raise _unreadable(path, data) from None
+        return _slowly(path, data, sample_shape)
     if not isinstance(document, simdjson.Array) or not len(document):
         raise InvalidError(f"{path} does not hold a list with entries.", "Fetch it again.")
     n, flat = len(document), flat_numbers(document)
     if flat is None or structure(data) != skeleton((n, *sample_shape)):
-        i, shape = next((i, shape) for i in range(n) if (shape := _shape(document[i])) != sample_shape)
-        raise InvalidError(
-            f"Entry {i} of {path} is {_words(shape)}, not {_words(sample_shape)} numbers.",
-            "The file is damaged or of another dataset.",
-        )
+        for i in range(n):
+            _require_shape(i, document[i], sample_shape, path)
+        raise InvalidError(f"{path} is not a list of {_words(sample_shape)} numbers.", "Fetch it again.")
     return flat.reshape(n, *sample_shape).copy()
 
 
@@ -247,13 +254,20 @@ def skeleton(shape: tuple[int, ...]) -> bytes:
 
 def _shape(value: object) -> tuple[int, ...] | None:
     """Shape of nested lists of numbers; None where they are ragged or hold something else."""
-    if isinstance(value, simdjson.Array):
+    if isinstance(value, simdjson.Array | list):
         inner = {_shape(item) for item in value}
         return (len(value), *first) if len(inner) == 1 and (first := inner.pop()) is not None else None
     return () if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _words(shape: tuple[int, ...] | None) -> str:
-    if shape is None:
-        return "no regular array of"
+def _require_shape(i: int, entry: object, wanted: tuple[int, ...], path: Path) -> None:
+    shape = _shape(entry)
+    if shape == wanted:
+        return
+    wrong = f"is {_words(shape)}, not {_words(wanted)} numbers" if shape is not None else ""
+    wrong = wrong or f"must be {_words(wanted)} numbers, and has lists of uneven length or what is no number"
+    raise InvalidError(f"Entry {i} of {path} {wrong}.", "The file is damaged or of another dataset.")
+
+
+def _words(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "one"

@@ -84,7 +84,8 @@ def test_one_sample_short_of_freihand(lists, tmp_path):
 
 def test_too_many_and_meshes_that_are_short(lists, tmp_path):
     refused(write(tmp_path / "a.json", lists), "joints of 6 samples, 5 are expected: entry 5 is no sample's", IDS[:5])
-    refused(write(tmp_path / "b.json", [lists[0], lists[1][:4]]), r"vertices of 4 .*freihand/test/00000004, freihand/test/00000005 are not there")
+    absent = r"vertices of 4 .*freihand/test/00000004, freihand/test/00000005 are not there"
+    refused(write(tmp_path / "b.json", [lists[0], lists[1][:4]]), absent)
 
 
 def test_cut_short(lists, tmp_path):

@@ -124,3 +124,12 @@ class TestRefusals:
         with pytest.raises(InvalidError, match=f"^Cannot scale {enough - 1} points by a bone") as e:
             ALL[name](target[:, : enough - 1], points[:, : enough - 1])
         assert e.value.hint == "Give the 21 joints in FH21 order."
+
+
+def test_samples_without_any_point_divide_by_nothing():
+    _, target, points = clouds(22)
+    valid = np.zeros((4, 21), bool)
+    valid[0], valid[1, 3] = True, True
+    with np.errstate(all="raise", under="ignore"):
+        found = scale_align.centroid_scale(target, points, valid)
+    np.testing.assert_array_equal(np.isnan(found).all((1, 2)), [False, True, True, True])

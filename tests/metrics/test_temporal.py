@@ -141,6 +141,7 @@ class TestByHand:
         expected = acceleration_error(target, points, valid, np.repeat(["a", "b"], [4, 8]), frame.astype(np.uint64))
         np.testing.assert_array_equal(found, expected)
         assert to_m_per_s2(np.float32(0.1), 30).dtype == np.float64
+        assert to_m_per_s2(2, np.uint8(30)) == 1.8
         assert to_m_per_s2([1, 2], [10, 20]).tolist() == [0.1, 0.8]
 
 
@@ -214,6 +215,16 @@ class TestGaps:
         np.testing.assert_array_equal(np.flatnonzero(there), [1, 4, 7])
         there = ~np.isnan(jitter(points, frame=[0, 1, 2, 3, 5, 6, 7, 8, 8, 9, 10]))
         np.testing.assert_array_equal(np.flatnonzero(there), [1, 5])
+
+    def test_frame_numbers_may_be_nanoseconds(self):
+        """Large ones differ by 1 only as integers."""
+        points = np.zeros((6, 2, 3))
+        there = ~np.isnan(acceleration_error(points, points, frame=2**60 + np.array([0, 1, 2, 4, 5, 6])))
+        np.testing.assert_array_equal(np.flatnonzero(there), [1, 4])
+
+    def test_no_frames_at_all(self):
+        assert jitter(np.zeros((0, 2, 3)), track=[], frame=[]).shape == (0,)
+        assert acceleration_error(*np.zeros((2, 0, 2, 3)), track=[], frame=[]).shape == (0,)
 
     def test_a_gap_within_a_track_and_a_track_that_follows_on(self):
         points = np.zeros((9, 2, 3))
