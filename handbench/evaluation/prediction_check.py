@@ -121,7 +121,8 @@ def _place(joints: NDArray, protocol: Protocol, supposed: str) -> list[Finding]:
     behind, median = float((depth <= 0).mean()), float(np.median(depth))
     opengl = protocol.written.axes == "opengl"
     sign = "z < 0" if opengl else "z > 0"
-    seen = f"median depth {median:.3f} m{supposed}; {1 - behind:.1%} of the hands have {sign}, as {WORDS[protocol.written.axes]}"
+    seen = f"median depth {median:.3f} m{supposed}; {1 - behind:.1%} of the hands have {sign}, "
+    seen += f"as {WORDS[protocol.written.axes]}"
     away = float(np.median(np.linalg.norm(joints.mean(1), axis=-1)))
     if away < NEAREST:
         wrong = "the hands lie around the camera's centre: positions must be absolute, not relative to a root"

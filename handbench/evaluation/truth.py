@@ -220,7 +220,7 @@ def _say_what_is_odd(path: Path, hands: Hands) -> None:
     """A truth that does not look like hands in metres, before the camera: said, and scored as it is."""
     for found in check_truth(hands):
         if not found.fine:
-            warn(f"The truth in {path} is odd: {found.wrong}.")
+            warn(f"The truth in {path} is odd: {found.wrong.rstrip('.?')}.")
 
 
 def _require_ho3d(path: Path, joints: NDArray) -> None:

@@ -81,7 +81,7 @@ class TestDexYCB:
     def test_a_frame_with_two_lines_is_named_with_both(self, joints, tmp_path):
         lines = dexycb_lines(joints)
         path = save(tmp_path / "pred.txt", [*lines, lines[2].replace("17", "0017", 1)])
-        refused(path, r"1 ids are more than once in pred.txt: 17 \(line 3 and line 7\)")
+        refused(path, r"1 id is more than once in pred.txt: 17 \(line 3 and line 7\)")
 
     def test_without_the_truth_every_line_is_a_sample(self, joints, tmp_path):
         found = read_predictions(save(tmp_path / "pred.txt", dexycb_lines(joints)), "dexycb-s0", written=DEXYCB)
@@ -149,7 +149,7 @@ class TestCsv:
 
     def test_an_unknown_id_is_named_with_its_line(self, joints, tmp_path):
         lines = csv_lines(np.r_[joints, joints[:1]], [*IDS, "dexycb/s0-test/00000099"])
-        refused(save(tmp_path / "pred.csv", lines), r"1 ids .* no samples: .*00000099 \(the first in line 8\)")
+        refused(save(tmp_path / "pred.csv", lines), r"1 id in pred.csv is no sample: .*00000099 \(line 8\)")
 
     @pytest.mark.parametrize(
         ("change", "match"),
@@ -226,7 +226,7 @@ class TestNpz:
             ({"joints": ragged}, "holds Python objects, which are never unpickled"),
             ({"joints": joints, "vertices": joints[:4]}, "joints of 6 samples and vertices of 4"),
             ({"joints": joints, "id": IDS[:4]}, r"id of pred.npz is \(4,\)"),
-            ({"joints": joints, "id": [*IDS[:5], IDS[0]]}, r"1 ids are more than once .* \(entry 0 and entry 5\)"),
+            ({"joints": joints, "id": [*IDS[:5], IDS[0]]}, r"1 id is more than once .* \(entry 0 and entry 5\)"),
             ({"joints": joints, "id": [*IDS[:5], "x"]}, "1 of 6 samples have no prediction"),
             ({"joints": bad}, r"Sample 3 \(dexycb/s0-test/00000020\) .* NaN or infinity in its joints"),
             ({"joints": joints[:4]}, "pred.npz has 4 samples, 6 are expected"),
@@ -407,7 +407,8 @@ class TestPieces:
         lists[1][33][7].append(lists[1][33][6].pop())
         path = tmp_path / "pred.json"
         path.write_text(json.dumps(lists))
-        refused(path, r"Sample 33 \(33\) of pred.json: its vertices are no regular list", [str(i) for i in range(40)])
+        match = r"Sample 33 \(33\) of pred.json: its vertices must be 60x3 numbers, and are lists of uneven length"
+        refused(path, match, [str(i) for i in range(40)])
 
     def test_more_after_the_end_is_refused(self, make_hands, tmp_path):
         text = json.dumps(make_hands(40).joints.tolist())

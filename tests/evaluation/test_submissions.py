@@ -210,7 +210,7 @@ class TestCheck:
             (
                 lambda x: x * [1, -1, -1],
                 "axes",
-                "100.0% of the hands lie behind the camera: OpenGL axes instead of OpenCV",
+                "100.0% of the hands lie behind the camera, as with OpenGL axes instead of OpenCV",
             ),
             (lambda x: x - x[:, :1], "place", "must be absolute"),
             (lambda x: x[:, HO3D] if x.shape[1] == 21 else x, "order", "look like HO-3D order"),
@@ -221,8 +221,27 @@ class TestCheck:
         hands = made_up("freihand")
         found = self.odd(self.pred(tmp_path, change(hands.joints), change(hands.vertices)), "freihand")
         assert wrong in found.pop(what)
-        # in another unit, or around a root, more than one thing is odd
-        assert set(found) <= {"place", "axes"}
+        # one thing wrong is one finding
+        assert found == {}
+
+    def test_one_hand_at_one_point_hides_nothing(self, tmp_path):
+        hands = made_up("freihand")
+        joints = 1000 * hands.joints
+        joints[7] = 0
+        found = self.odd(self.pred(tmp_path, joints, hands.vertices), "freihand")
+        assert found.pop("hands") == "1 of 3,960 hands has all joints at one point"
+        assert "look like millimetres" in found.pop("unit")
+        assert found == {}
+
+    @pytest.mark.parametrize("larger", [1, 1000, 0.1])
+    def test_the_place_is_judged_in_the_unit_it_looks_like(self, tmp_path, larger):
+        hands = made_up("freihand")
+        path = self.pred(tmp_path, larger * (hands.joints - hands.joints[:, :1]), hands.vertices)
+        assert "must be absolute" in self.odd(path, "freihand")["place"]
+        path = self.pred(tmp_path, larger * 50 * hands.joints[:, :1] + larger * hands.joints, hands.vertices)
+        found = check_submission(path, load("freihand"))[-1]
+        assert found.wrong.endswith("m away")
+        assert {1: "m; ", 1000: "m if they are millimetres; ", 0.1: "m if a palm is 95 mm; "}[larger] in found.seen
 
     def test_handbenchs_own_convention_is_not_ho3ds(self, tmp_path):
         hands = made_up("ho3d-v2")
@@ -255,6 +274,13 @@ class TestCheck:
         write_submission(stored(hands), out, load("dexycb-s0"), partial=True)
         assert "78,708 frames have no line" in self.odd(out, "dexycb-s0").pop("count")
         assert self.odd(out, "dexycb-s0", truth_ids=hands.id) == {}
+        for counted, said in (
+            (60, "60 samples, all there are"),
+            (59, "59 samples, all there are; 1 line is of a frame that does not count"),
+            (54, "54 samples, all there are; 6 lines are of frames that do not count"),
+        ):
+            findings = check_submission(out, load("dexycb-s0"), hands.id[:counted])
+            assert [finding.seen for finding in findings if finding.what == "count"] == [said]
         more = np.r_[hands.id, ["dexycb/s0-test/00009999"]]
         assert "dexycb/s0-test/00009999" in self.odd(out, "dexycb-s0", truth_ids=more).pop("layout")
         in_metres = hands.replace(joints=hands.joints / 1000)
