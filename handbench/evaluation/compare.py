@@ -12,7 +12,7 @@ from handbench.errors import InvalidError
 from handbench.evaluation.buckets import BUCKETS, bucket_of
 from handbench.evaluation.effects import DRAWS, LEVEL, Compared, by_joint, measured, most_different
 from handbench.evaluation.pairing import Pairs, key_of, pair, same_figures
-from handbench.evaluation.result import Result, plain
+from handbench.evaluation.result import Result, plain, row_name
 from handbench.evaluation.result_file import read_result
 from handbench.evaluation.unlike import differences
 from handbench.metrics.intervals import WARN_BELOW
@@ -217,6 +217,5 @@ def _names(a: Result, b: Result, paths: list[Path | None]) -> tuple[str, str]:
 
 
 def _row_name(result: Result) -> str:
-    words = [str(result.row[key]) for key in ("method", "variant", "size") if result.row.get(key)]
-    seed = result.row.get("seed")
-    return " ".join([*words, f"seed {seed}"] if words and seed is not None else words)
+    name, seed = row_name(result.row), result.row.get("seed")
+    return f"{name} seed {seed}" if name and seed is not None else name

@@ -85,6 +85,12 @@ class Result:
         return plain(counts | {name: getattr(self, name) for name in names})
 
 
+def row_name(row: dict[str, Any]) -> str:
+    """A row in words: its method, and variant and size where they are not the paper's own."""
+    rest = [str(row[key]) for key in ("variant", "size") if row.get(key) not in (None, "", "full")]
+    return " ".join([str(row["method"]), *rest]) if row.get("method") else ""
+
+
 def plain(value: Any) -> Any:
     """JSON's own types; NaN and infinity become None."""
     if isinstance(value, dict):

@@ -29,7 +29,7 @@ def test_it_prints_verdicts_buckets_joints_samples_and_notes(handbench, files):
     ran = handbench("compare", *files)
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()
-    assert lines[:2] == ["A: first full seed 0", "B: second full seed 0"]
+    assert lines[:2] == ["A: first seed 0", "B: second seed 0"]
     assert "480 samples of 24 captures" in lines[2]
     figure = next(line for line in lines if line.startswith("| mpjpe, mm") and " root " in line)
     assert "A is better" in figure

@@ -186,9 +186,9 @@ def test_files_do_as_well_and_give_their_names(tmp_path):
     write_result(tmp_path / "one.h5", a)
     write_result(tmp_path / "two.h5", dataclasses.replace(b, row=a.row))
     found = compare(tmp_path / "one.h5", str(tmp_path / "two.h5"))
-    assert found.names == ("first full seed 0 (one)", "first full seed 0 (two)")
+    assert found.names == ("first seed 0 (one)", "first seed 0 (two)")
     assert found.rows == compare(a, b).rows
-    assert compare(a, b).names == ("first full seed 0", "second full seed 0")
+    assert compare(a, b).names == ("first seed 0", "second seed 0")
     record = found.to_record()
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     (tmp_path / "a.json").write_text('{"protocol": 1}')
