@@ -105,7 +105,15 @@ def test_blocks_of_different_fields_are_never_joined(tmp_path):
 
 def test_ctrl_c_says_so_and_ends_with_130(tmp_path):
     command = [sys.executable, "-m", "handbench", "synth", "freihand", "--out", "x", "--n", "2000"]
-    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    running = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # a suite that a shell runs in the background ignores Ctrl-C, and so would what it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not (tmp_path / "x/training/rgb").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
