@@ -8,7 +8,7 @@ from typing import Any
 from handbench import __version__, places
 from handbench.console import say, warn
 from handbench.errors import InvalidError, MissingError
-from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol
+from handbench.evaluation.protocol import NOT_SAID, Protocol
 from handbench.evaluation.result_file import read_record
 from handbench.evaluation.scoring import score
 from handbench.store.hands_file import HandsFile
@@ -57,7 +57,7 @@ def _stored(path: Path, protocol: Protocol, truth: HandsFile, predictions: Hands
         # another version may have scored otherwise
         seen["handbench"] == __version__
         and record["protocol"]["definition"] == protocol.definition()
-        and seen["truth"]["source"] == str(truth.meta.get("source", OFFICIAL_FILES))
+        and seen["truth"]["source"] == str(truth.meta.get("source", NOT_SAID))
         and seen["truth"]["digest"] == truth.digest()
         and seen["predictions_digest"] == predictions.digest()
         and seen["predictions"] == predictions.meta.get("made")

@@ -10,13 +10,13 @@ import numpy as np
 
 from handbench.errors import InvalidError
 from handbench.evaluation.buckets import BUCKETS, bucket_of
-from handbench.evaluation.effects import DRAWS, LEVEL, Compared, by_joint, measured, most_different
+from handbench.evaluation.effects import LEVEL, Compared, by_joint, measured, most_different
 from handbench.evaluation.pairing import Pairs, key_of, pair, same_figures
 from handbench.evaluation.result import Result, plain, row_name
 from handbench.evaluation.result_file import read_result
 from handbench.evaluation.unlike import differences
 from handbench.metrics.intervals import WARN_BELOW
-from handbench.metrics.permutation import holm
+from handbench.metrics.permutation import DRAWS, holm
 from handbench.sections import require_known
 
 PROCRUSTES = ("procrustes-official", "procrustes")

@@ -13,10 +13,9 @@ from handbench.evaluation.pairing import Pairs, key_of, weighed
 from handbench.hands.joints import JOINT_NAMES
 from handbench.metrics.errors import mean_of_point_means, mean_of_point_medians
 from handbench.metrics.intervals import mean_interval
-from handbench.metrics.permutation import sign_flip_test
+from handbench.metrics.permutation import DRAWS, sign_flip_test
 
 LEVEL = 0.05
-DRAWS = 9999
 # values that are tested at once
 AT_ONCE = 1 << 24
 # too long and too short are both wrong: less is not better

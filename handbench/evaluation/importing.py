@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench.errors import InvalidError, MissingError, UsageError
-from handbench.evaluation.checks import some
-from handbench.evaluation.prediction_ids import Samples, ordered_ids, placed
+from handbench.evaluation.prediction_ids import Samples, ordered_ids, placed, require_count
 from handbench.evaluation.prediction_json import read_json
 from handbench.evaluation.prediction_npz import read_npz
 from handbench.evaluation.prediction_text import Rows, is_dexycb, is_result_line, line_of, read_csv, read_dexycb
@@ -215,16 +214,8 @@ def _made(path: Path, digest: str = "") -> dict[str, Any]:
 
 
 def _require_count(count: int, ids: NDArray, what: str) -> None:
-    if count == len(ids):
-        return
-    absent = ids[count:]
-    where = f"entry {len(ids)} is no sample's"
-    if len(absent):
-        where = f"{some(absent)} {'is' if len(absent) == 1 else 'are'} not there"
-    raise InvalidError(
-        f"{what} has {count:,} samples, {len(ids):,} are expected: {where}.",
-        "Without ids it must have every sample, in the official order; or add `id`.",
-    )
+    hint = "Without ids it must have every sample, in the official order; or add `id`."
+    require_count(count, ids, f"{what} has", hint)
 
 
 def _require_finite(hands: Hands, what: str) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation import checks
 from handbench.evaluation.importing import assumed, read_as
-from handbench.evaluation.protocol import Given, Protocol
+from handbench.evaluation.protocol import Protocol, require_given
 from handbench.evaluation.samples import pair, read_for
 from handbench.evaluation.sources import Memory
-from handbench.evaluation.suspicions import some_of, suspect
+from handbench.evaluation.suspicions import annotated_joints, some_of, suspect
 from handbench.evaluation.truth import open_truth
 from handbench.hands.record import Hands
 from handbench.store.atomic import spare
@@ -52,9 +52,7 @@ def take_in(
 
     Raises InvalidError, the sample named, for a wrong count, other ids, another shape, NaN or infinity.
     """
-    unknown = [word for word in given or () if word not in get_args(Given)]
-    if unknown:
-        raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
+    require_given(given or ())
     if not re.fullmatch(r"[\w.+@-]+", name) or name.startswith("."):
         raise UsageError(f"--name {name!r} cannot be a file's name.", "Use letters, digits, '-', '_' and '.'.")
     spare(target, file, truth)
@@ -82,10 +80,7 @@ def take_in(
         block = Hands(id=hands.id, **fields)
         checks.require_annotated(block, 0)
         some = some_of(len(hands))
-        joints = np.asarray(block.joints, np.float64)[some]
-        if block.joints_valid is not None:
-            joints[~np.asarray(block.joints_valid, bool)[some]] = np.nan
-        suspicions = suspect(joints, np.asarray(hands.joints)[some], assumed(hands.meta))
+        suspicions = suspect(annotated_joints(block.take(some)), np.asarray(hands.joints)[some], assumed(hands.meta))
     write_hands(target, hands)
     return TakenIn(len(hands), read_as(hands.meta), suspicions)
 

@@ -28,6 +28,17 @@ def ordered_ids(samples: Samples) -> Sequence[str] | NDArray:
     return ids
 
 
+def require_count(count: int, ids: Sequence[str] | NDArray, has: str, hint: str) -> None:
+    """Entries without ids: as many as there are samples. Raises InvalidError naming those that are missing."""
+    if count == len(ids):
+        return
+    absent = ids[count:]
+    where = f"entry {len(ids)} is no sample's"
+    if len(absent):
+        where = f"{some(absent)} {'is' if len(absent) == 1 else 'are'} not there"
+    raise InvalidError(f"{has} {count:,} samples, {len(ids):,} are expected: {where}.", hint)
+
+
 def known_ids(samples: Samples) -> Sequence[str] | NDArray | None:
     """The ids of all samples, None where the protocol leaves it to the truth which ones count."""
     protocol = load(samples) if isinstance(samples, str) else samples

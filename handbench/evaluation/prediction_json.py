@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
 from handbench.evaluation.archive import MAX_BYTES, find_member, member_blocks
-from handbench.evaluation.checks import some
+from handbench.evaluation.prediction_ids import require_count
 from handbench.hands.record import Hands
 from handbench.store.json_arrays import Irregular, NumberLists, file_blocks
 
@@ -110,7 +110,8 @@ def _parse(data: bytes, ids: Sequence[str] | NDArray, what: str) -> tuple[NDArra
     lists = _two_lists(document, what)
     for points, name in zip(lists, ("joints", "vertices"), strict=True):
         if len(points) or name == "joints":
-            _require_count(len(points), ids, name, what)
+            hint = "A pred.json has no ids: it must have every sample, in the official order."
+            require_count(len(points), ids, f"{what} has the {name} of", hint)
     joints = _sample_by_sample(lists[0], "joints", ids, what)
     return joints, _sample_by_sample(lists[1], "vertices", ids, what) if len(lists[1]) else None
 
@@ -137,19 +138,6 @@ def _two_lists(document: Any, what: str) -> list[Any]:
     if len(document) != 2 or not all(_is_list(part) for part in (document[0], document[1])):
         raise InvalidError(f"{what} is not a list of two lists: it has {len(document):,} entries.", NESTED)
     return [document[0], document[1]]
-
-
-def _require_count(count: int, ids: Sequence[str] | NDArray, name: str, what: str) -> None:
-    if count == len(ids):
-        return
-    absent = ids[count:]
-    where = f"entry {len(ids)} is no sample's"
-    if len(absent):
-        where = f"{some(absent)} {'is' if len(absent) == 1 else 'are'} not there"
-    raise InvalidError(
-        f"{what} has the {name} of {count:,} samples, {len(ids):,} are expected: {where}.",
-        "A pred.json has no ids: it must have every sample, in the official order.",
-    )
 
 
 def _sample_by_sample(points: Any, name: str, ids: Sequence[str] | NDArray, what: str) -> NDArray:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -18,6 +18,8 @@ from handbench.sections import read_toml, require_known, validated
 
 Given = Literal["root", "root depth", "scale", "box", "side", "camera"]
 OFFICIAL_FILES = "official files"
+# the source of a truth that does not say where it is from: it is not taken for official
+NOT_SAID = "a source that is not said"
 # words about a protocol, not the protocol: they may change without changing its identity
 WORDS = ("title", "source", "decision")
 
@@ -124,6 +126,13 @@ class Protocol(BaseModel):
             parts += [source, digest]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def require_given(words: Iterable[str]) -> None:
+    """Raises UsageError for a word that is none of `Given`."""
+    unknown = [word for word in words if word not in get_args(Given)]
+    if unknown:
+        raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
 
 
 class SampleSet:

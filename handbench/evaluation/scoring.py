@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,21 @@ from handbench.evaluation.importing import assumed, read_as
 from handbench.evaluation.measuring import Measured, measure
 from handbench.evaluation.official_text import official_scores
 from handbench.evaluation.plan import AFTER, BEFORE, plan
-from handbench.evaluation.protocol import OFFICIAL_FILES, Conventions, Given, Protocol, SampleSet, load
+from handbench.evaluation.protocol import (
+    NOT_SAID,
+    OFFICIAL_FILES,
+    Conventions,
+    Protocol,
+    SampleSet,
+    load,
+    require_given,
+)
 from handbench.evaluation.result import ROW, Result
 from handbench.evaluation.result_file import ResultWriter, new_file, read_result
 from handbench.evaluation.samples import Paired, captures, pair, read_for
 from handbench.evaluation.sources import Source, opened
 from handbench.evaluation.sums import Sums
-from handbench.evaluation.suspicions import some_of, suspect
+from handbench.evaluation.suspicions import annotated_joints, some_of, suspect
 from handbench.evaluation.truth import open_truth
 from handbench.hands.record import Hands
 from handbench.metrics.intervals import WARN_BELOW
@@ -39,7 +47,6 @@ from handbench.store.records import made
 
 # samples of one block: meshes fill the cache sooner
 BLOCK_OF_MESHES, BLOCK_OF_JOINTS = 512, 4096
-NOT_SAID = "a source that is not said"
 # what `meta["joint_0"]` of a truth says where that is no wrist
 PALM = "palm"
 # what rounding may add to a share of a silhouette
@@ -107,7 +114,7 @@ def score(
 
 class _Run:
     def __init__(self, true: Source, predicted: Source, protocol: Protocol, strict: bool, workers: int):
-        self.all_true, self.protocol, self.strict, self.workers = true, protocol, strict, workers
+        self.protocol, self.strict, self.workers = protocol, strict, workers
         paired = pair(true, predicted, protocol)
         self.true, self.predicted, self.samples = paired.true, paired.predicted, paired.samples
         self.plan, absent = plan(self.true, self.predicted, protocol)
@@ -133,10 +140,7 @@ class _Run:
                 if truth.side is not None and predicted.side is not None:
                     other_hand += int((truth.side != predicted.side).sum())
                 chosen = looked_at[(looked_at >= start) & (looked_at < start + len(truth))] - start
-                target = np.asarray(truth.joints, np.float64)[chosen]
-                if truth.joints_valid is not None:
-                    target[~np.asarray(truth.joints_valid, bool)[chosen]] = np.nan
-                seen.append((target, np.asarray(predicted.joints)[chosen]))
+                seen.append((annotated_joints(truth.take(chosen)), np.asarray(predicted.joints)[chosen]))
                 advance(len(truth))
         target, points = (np.concatenate(side) for side in zip(*seen, strict=True))
         suspicions = suspect(target, points, assumed(self.predicted.meta))
@@ -251,9 +255,7 @@ def _given(predicted: Source, told: Sequence[str] | None) -> list[str] | None:
     own = predicted.meta.get("given")
     if told is None:
         return own
-    unknown = [word for word in told if word not in get_args(Given)]
-    if unknown:
-        raise UsageError(f"Unknown --given {unknown[0]!r}.", f"Known: {', '.join(get_args(Given))}.")
+    require_given(told)
     if own is not None and sorted(own) != sorted(told):
         raise UsageError(
             f"The predictions say themselves what they were given: {', '.join(own) or 'nothing'}.", "Leave --given out."

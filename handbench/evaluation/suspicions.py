@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from handbench.evaluation.protocol import Conventions
 from handbench.hands.joints import ORDERS, detect_order, from_fh21, to_fh21
+from handbench.hands.record import Hands
 from handbench.metrics import align
 from handbench.metrics.errors import mpjpe
 
@@ -32,6 +33,14 @@ RESEMBLES = 0.5
 def some_of(n: int) -> NDArray:
     """Indices of at most `LOOKED_AT` of n samples, evenly spread: enough to tell how a file was written."""
     return np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))
+
+
+def annotated_joints(truth: Hands) -> NDArray:
+    """Joints (N, 21, 3) float64 m of a truth, NaN where they are not annotated."""
+    joints = np.array(truth.joints, np.float64)
+    if truth.joints_valid is not None:
+        joints[~np.asarray(truth.joints_valid, bool)] = np.nan
+    return joints
 
 
 def suspect(target: NDArray, points: NDArray, assumed: Conventions = Conventions()) -> list[str]:  # noqa: B008
