@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench.hands.record import Hands
-from handbench.store.hands_file import join_files, write_hands
+from handbench.store.hands_writer import join_files, write_hands
 from handbench.synth.hand import synthetic_hand
 from handbench.synth.poses import sample_poses
 

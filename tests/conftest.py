@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+from handbench.cli import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,6 +47,33 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HANDBENCH_HOME", str(tmp_path / "runs"))
     monkeypatch.setenv("HANDBENCH_DATA", str(tmp_path / "data"))
     return tmp_path / "runs"
+
+
+@dataclass
+class Ran:
+    """What a command printed, run in this process, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def handbench(home, capsys, monkeypatch):
+    """`handbench("eval", "--table", "1")` with HANDBENCH_HOME and HANDBENCH_DATA of the test's own."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["handbench", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run
 
 
 def open_hand(scale: float = 1.0) -> np.ndarray:

@@ -14,30 +14,39 @@ def doctor(
     split: Annotated[str | None, typer.Option(help="only this split")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the pictures (default HANDBENCH_HOME/doctor)")] = None,
     images: Annotated[int, typer.Option(min=1, help="how many to draw")] = 24,
+    sequence_names: Annotated[
+        Path | None, typer.Option(help="DexYCB, not whole: a file with the names of all 1,000 sequences")
+    ] = None,
 ) -> None:
     """Look at a dataset as it lies on the disk.
 
-    Counts, units, axes, joint order; and a sheet of overlays, drawn as PNG. Exit code 5 where something is odd.
+    Counts, files that cannot be read, units, axes, joint order; and a sheet of overlays, drawn as PNG: joints in
+    colour, the mesh's outline in cyan, the visible fraction below. Exit code 5 where something is odd.
 
     Example: handbench doctor freihand ~/datasets/FreiHAND_pub_v2
     """
     from handbench import places
-    from handbench.datasets.doctor import examine
+    from handbench.datasets.card import Wanted
     from handbench.errors import CheckFailed
+    from handbench.preparation.doctor import examine
+    from handbench.preparation.source import find_sources, open_sources
     from handbench.report.overlays import draw_truth
-    from handbench.synth.source import open_splits
 
     odd = 0
-    for name, opened in open_splits(dataset, path or places.data_home() / dataset, split, partial=True):
-        findings, hands, encoded = examine(opened)
-        print(f"{dataset} {name}")
+    wanted = Wanted(partial=True, sequence_names=sequence_names)
+    sources = find_sources(dataset, path or places.data_home() / dataset, split, wanted)
+    for source, opened in open_sources(sources, whole=split is not None):
+        findings, block = examine(opened)
+        print(f"{dataset} {source.split}")
         for finding in findings:
             print(f"  {'ok ' if finding.fine else 'ODD'} {finding.what:<8} {finding.seen}")
             if not finding.fine:
                 print(f"      {'':<8} {finding.wrong}")
         odd += sum(not finding.fine for finding in findings)
-        sheet = (out or places.home() / "doctor") / f"{dataset}-{name}.png"
-        draw_truth(hands, encoded, sheet, f"{dataset} {name}", images)
+        if block.hands is None:
+            continue
+        sheet = (out or places.home() / "doctor") / f"{dataset}-{source.split}.png"
+        draw_truth(block.hands, block.images, sheet, f"{dataset} {source.split}", images)
         print(f"  sheet: {sheet}")
     if odd:
         raise CheckFailed(f"{odd} {'thing is' if odd == 1 else 'things are'} odd in this dataset.", "See above.")

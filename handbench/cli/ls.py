@@ -26,7 +26,7 @@ def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) ->
 
     home = places.home()
     there = {
-        "datasets": {name: find(name).CARD.title for name in names()} | {"synthetic": "The synthetic hand"},
+        "datasets": {name: find(name).CARD.title for name in names()},
         "methods": {
             name: ", ".join([*recipe.get("sizes", {}), *recipe.get("variants", {})])
             for name, recipe in shipped("methods").items()

@@ -3,75 +3,116 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from handbench.errors import UsageError
 
+# samples that were left out and are named on the terminal
+SHOWN = 5
+
 
 def prep(
-    dataset: Annotated[str, typer.Argument(help="freihand, ge-realworld, synthetic; or mano, clip, verify")],
+    dataset: Annotated[str, typer.Argument(help="a dataset that `handbench ls` names; or mano, clip, verify")],
     source: Annotated[
         list[Path] | None, typer.Argument(help="the official folder (default HANDBENCH_DATA/DATASET), or the files")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="only this split: train or test")] = None,
+    split: Annotated[str | None, typer.Option(help="only this split, such as train or test")] = None,
     out: Annotated[Path | None, typer.Option(help="the HDF5 file (needs --split)")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="take a tree that is not whole; it is marked so")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="synthetic: how many training samples")] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="leave out samples that cannot be read, and list them")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first N frames of a split")] = None,
+    masks: Annotated[bool, typer.Option("--masks", help="with the hand's masks")] = False,
+    depth: Annotated[bool, typer.Option("--depth", help="with depth")] = False,
+    lossless: Annotated[bool, typer.Option("--lossless", help="crops of PNG images as PNG instead of JPEG 95")] = False,
+    sequence_names: Annotated[
+        Path | None, typer.Option(help="DexYCB, not whole: a file with the names of all 1,000 sequences")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be read, how big, how long")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one a core)")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="address of a dask scheduler whose workers do it")] = None,
     seed: Annotated[int, typer.Option(help="synthetic: which samples")] = 0,
 ) -> None:
     """Turn official files into one HDF5 a split.
 
     Model files (MANO's pickles, CLIP's archive) are turned into ones that are safe to read. Resumes where an earlier
-    run was stopped.
+    run was stopped. `verify` checks prepared files again.
 
     Example: handbench prep freihand ~/datasets/FreiHAND_pub_v2
+
+    Example: handbench prep dexycb ~/datasets/dexycb --split s0-test --dry-run
 
     Example: handbench prep verify runs/data/freihand-test.h5
 
     Example: handbench prep mano MANO_RIGHT.pkl MANO_LEFT.pkl
     """
     sources = source or []
-    if dataset == "mano":
-        _mano(sources)
-        return
-    if dataset == "verify":
-        _verify(sources)
-        return
-    if dataset == "clip":
-        _clip(sources)
+    if dataset in ("mano", "clip", "verify"):
+        {"mano": _mano, "clip": _clip, "verify": _verify}[dataset](sources)
         return
     if out and not split:
         raise UsageError("--out names one file, so it needs --split.", "For example --split test.")
+    if scheduler and workers:
+        raise UsageError("--workers are processes here, --scheduler has workers of its own.", "Give one of the two.")
     if len(sources) > 1:
         raise UsageError("Give one folder.", f"handbench prep {dataset} FOLDER")
 
     from handbench import places
-    from handbench.console import say
-    from handbench.datasets.prepare import prepare
-    from handbench.synth import source as made
+    from handbench.console import say, warn
+    from handbench.datasets.card import Wanted
+    from handbench.preparation.prepare import prepare
+    from handbench.preparation.source import find_sources, open_sources
+    from handbench.store.atomic import spare
 
     folder = sources[0] if sources else places.data_home() / dataset
-    for name, opened in made.open_splits(dataset, folder, split, partial=partial, limit=limit, seed=seed):
-        file = prepare(opened, out or places.prepared(dataset, name))
-        kind = ", partial" if file.meta["partial"] else ""
-        say(f"{len(file):,} samples{kind}; fields: {', '.join(file.fields)}")
+    wanted = Wanted(partial=partial, masks=masks, depth=depth, lossless=lossless, sequence_names=sequence_names)
+    found = find_sources(dataset, folder, split, wanted, limit, seed)
+    for one, _ in open_sources(found, whole=split is not None or not partial):
+        path = out or places.prepared(dataset, one.split)
+        spare(path, sequence_names)
+        if dry_run:
+            _say_estimate(one, path, workers, limit)
+            continue
+        # the synthetic set takes its length from the source
+        cut = None if dataset == "synthetic" else limit
+        file = prepare(one, path, workers=workers, scheduler=scheduler, skip_bad=skip_bad, limit=cut)
+        about = file.meta
+        without = about.get("frames_without_annotation")
+        say(
+            f"{len(file):,} samples{', partial' if about['partial'] else ''}"
+            + (f"; {without:,} of {about['frames']:,} frames have no annotation" if without else "")
+            + f"; fields: {', '.join((*file.fields, *file.streams))}"
+        )
+        left_out = file.left_out
+        for name, why in left_out[:SHOWN]:
+            warn(f"{name} was left out: {why}")
+        if len(left_out) > SHOWN:
+            warn(f"{len(left_out):,} samples were left out in all; the file lists them.")
         print(file.path)
 
 
+def _say_estimate(source: Any, path: Path, workers: int | None, limit: int | None) -> None:
+    from handbench.preparation.prepare import estimate
+
+    seen = estimate(source, workers, limit)
+    minutes = f"{seen.seconds / 60:.1f} minutes" if seen.seconds >= 60 else f"{seen.seconds:.0f} seconds"
+    print(
+        f"{source.dataset} {source.split}: {seen.frames:,} frames of {source.folder} would become {path}, about "
+        f"{seen.size / 1e9:.3f} GB, in about {minutes} at {seen.rate:,.0f} frames/s"
+    )
+
+
 def _verify(sources: list[Path]) -> None:
-    from handbench.datasets.checks import refuse_contradiction
-    from handbench.store.hands_file import HandsFile
+    from handbench.preparation.verify import verify
 
     if not sources:
         raise UsageError("Name the files to verify.", "handbench prep verify runs/data/freihand-test.h5")
     for source in sources:
-        with HandsFile(source) as file:
-            file.verify()
-            for block in file.blocks():
-                refuse_contradiction(block, str(source))
-            print(f"{source}: {len(file):,} samples, every checksum holds")
+        file = verify(source)
+        print(f"{source}: {len(file):,} samples, every checksum holds")
 
 
 def _mano(sources: list[Path]) -> None:

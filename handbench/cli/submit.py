@@ -22,13 +22,14 @@ def submit(
     setup: Annotated[str | None, typer.Option(help="DexYCB: s0 to s3 (default: the predictions')")] = None,
     truth: Annotated[Path | None, typer.Option(help="DexYCB: its root, or the prepared test set")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="write what there is, though samples are missing")] = False,
+    decimals: Annotated[int, typer.Option(min=1, max=12, help="DexYCB: of the text's millimetres")] = 4,
     check: Annotated[Path | None, typer.Option(help="look at a file of predictions instead of writing one")] = None,
 ) -> None:
     """Write predictions as the official tools and servers take them.
 
     FreiHAND: a zip with pred.json, metres, absolute camera frame. HO-3D: the same in its joint order and OpenGL axes,
-    in the order of evaluation.txt. DexYCB: a line a frame, mm. With --check: say what such a file holds; exit code 5
-    where the official script would not take it, or it looks odd.
+    in the order of evaluation.txt. DexYCB: a line a frame, mm with 4 decimals, or --decimals. With --check: say what
+    such a file holds; exit code 5 where the official script would not take it, or it looks odd.
 
     Example: handbench submit freihand --name clip-hand3d-full-0 --out pred.zip
 
@@ -47,7 +48,7 @@ def submit(
         raise UsageError("Which predictions?", "Give an HDF5 of predictions, or --name of those in HANDBENCH_HOME.")
     if out is None:
         raise UsageError("Where to?", "Give --out pred.zip (FreiHAND, HO-3D) or --out pred.txt (DexYCB).")
-    _write(benchmark, predictions, out, name, version, setup, truth, partial)
+    _write(benchmark, predictions, out, name, version, setup, truth, partial, decimals)
 
 
 def _write(
@@ -59,6 +60,7 @@ def _write(
     setup: str | None,
     truth: Path | None,
     partial: bool,
+    decimals: int,
 ) -> None:
     from handbench.console import say, warn
     from handbench.evaluation.importing import WORDS
@@ -70,7 +72,7 @@ def _write(
     spare(out, path, truth)
     with HandsFile(path, "`handbench predict` or `handbench import` makes it.") as file:
         protocol = protocol_of(benchmark, version, setup, file.column("id"))
-        done = write_submission(file, out, protocol, _frames(protocol, truth), partial)
+        done = write_submission(file, out, protocol, _frames(protocol, truth), partial, decimals)
     whole = done.official is None or done.samples == done.official
     if not whole:
         warn(f"{done.samples:,} of {done.official:,} samples: the official script will not take it.")

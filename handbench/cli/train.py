@@ -35,9 +35,9 @@ def train(
     from handbench import places
     from handbench.console import say
     from handbench.inference.device import choose_device
+    from handbench.preparation.source import present_hand
     from handbench.recipe import load_recipe
     from handbench.store.hands_file import HandsFile
-    from handbench.synth.source import present_hand
     from handbench.training.plan import Plan
     from handbench.training.train import train as run
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from handbench.sections import require_known
 
 # files of this folder that are not datasets but what datasets share
-SHARED = ("card", "checks", "doctor", "holdout", "images", "prepare", "stb_frames", "dexycb_tree", "dexycb_labels")
+SHARED = ("card", "checks", "holdout")
 
 
 def names() -> list[str]:

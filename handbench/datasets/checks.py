@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
 from handbench.hands.camera import project
 from handbench.hands.joints import MIDDLE_MCP, WRIST, detect_order
+from handbench.hands.palm import wrist_from_palm
 from handbench.hands.record import Hands
 
 # wrist to middle MCP of people from small children to large adults, m; the median of a dataset lies well within
 PALM_LENGTH = (0.055, 0.135)
-# a hand in front of a colour camera, m
-DEPTH = (0.05, 10.0)
+# finger tips from their middle, m: closed hands of children to open ones of adults
+TIP_SPREAD = (0.008, 0.12)
+TIPS = [4, 8, 12, 16, 20]
+# what `meta["joint_0"]` says where joint 0 is not the wrist
+PALM_CENTRE = "palm centre"
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,11 @@ def check_truth(hands: Hands) -> list[Finding]:
     if hands.joints is None or not len(hands):
         return []
     joints = np.asarray(hands.joints, np.float64)
+    if hands.meta.get("joint_0") == PALM_CENTRE:
+        joints = wrist_from_palm(joints, "ge")
     annotated = joints[np.isfinite(joints).all((1, 2))]
     if not len(annotated):
-        return []
+        return _check_some(joints, hands)
     findings = []
 
     # first of all: what follows names joints
@@ -61,17 +68,38 @@ def check_truth(hands: Hands) -> list[Finding]:
         )
     )
 
-    depth = float(np.median(annotated[..., 2]))
-    behind = int((annotated[..., 2] <= 0).any(1).sum())
+    return [*findings, *_check_place(joints, hands)]
+
+
+def _check_some(joints: NDArray, hands: Hands) -> list[Finding]:
+    """Where no hand has all its joints: the five tips of a hand are some centimetres apart; axes and camera."""
+    findings = []
+    tips = joints[:, TIPS]
+    tips = tips[np.isfinite(tips).all((1, 2))]
+    if len(tips):
+        spread = float(np.median(np.linalg.norm(tips - tips.mean(1, keepdims=True), axis=-1).mean(1)))
+        fine = TIP_SPREAD[0] <= spread <= TIP_SPREAD[1]
+        wrong = "" if fine else f"finger tips are {spread:.4g} m from their middle: no hands in metres"
+        findings.append(Finding("units", fine, f"tips {spread * 1000:.1f} mm from their middle", wrong))
+    return [*findings, *_check_place(joints, hands)]
+
+
+def _check_place(joints: NDArray, hands: Hands) -> list[Finding]:
+    """Whether hands (N, 21, 3), some joints perhaps NaN, stand before the camera and in the image."""
+    known = np.isfinite(joints).all(-1)
+    if not known.any():
+        return []
+    findings = []
+    depth = float(np.median(joints[known][:, 2]))
+    behind = int((known & (joints[..., 2] <= 0)).any(1).sum())
+    seen = int(known.any(1).sum())
     fine = behind == 0
     findings.append(
         Finding(
             "axes",
             fine,
-            f"median depth {depth:.3f} m, {behind} of {len(annotated)} hands behind the camera",
-            ""
-            if fine
-            else f"{behind} of {len(annotated)} hands lie behind the camera: OpenGL axes (y up, z backward)?",
+            f"median depth {depth:.3f} m, {behind} of {seen} hands behind the camera",
+            "" if fine else f"{behind} of {seen} hands lie behind the camera: OpenGL axes (y up, z backward)?",
         )
     )
 
@@ -79,7 +107,7 @@ def check_truth(hands: Hands) -> list[Finding]:
         pixels = project(joints, np.asarray(hands.camera))
         size = np.asarray(hands.image_size, np.float64)[:, None]
         near = np.all((pixels > -0.25 * size) & (pixels < 1.25 * size), axis=-1)
-        share = float(near.sum() / np.isfinite(joints).all(-1).sum())
+        share = float(near.sum() / known.sum())
         fine = share > 0.5
         findings.append(
             Finding(

@@ -11,27 +11,26 @@ Metres, OpenCV axes, FH21, right hands. `mano` is 48 axis-angle relative to the 
 
 from __future__ import annotations
 
-import re
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handbench.console import say, warn
-from handbench.datasets.card import Card
-from handbench.datasets.images import fingerprint, read_image
+from handbench.datasets.card import Block, Card, Wanted, describe
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.hands.camera import joint_box, project
 from handbench.hands.joints import MIDDLE_MCP
 from handbench.hands.mano import HandModel
 from handbench.hands.record import Hands
+from handbench.layouts.context_crop import ORIGINAL, encode_mask
+from handbench.layouts.folder import Folder, require_split
+from handbench.layouts.images import decode_as_is, fingerprint, read_image
+from handbench.layouts.mark import is_synthetic
 from handbench.store.json_arrays import read_array
-from handbench.store.records import read_json
 
 UNIQUE, VERSIONS, EVALUATION = 32560, 4, 3960
-SYNTHETIC_MARK = "handbench-synthetic.json"
+IMAGE_SIZE = (224, 224)
 
 CARD = Card(
     name="freihand",
@@ -44,6 +43,8 @@ CARD = Card(
     url="https://lmb.informatik.uni-freiburg.de/projects/freihand/",
     citation="Zimmermann et al., FreiHAND: A Dataset for Markerless Capture of Hand Pose and Shape, ICCV 2019",
     validation="hash",
+    captures="a frame with its four backgrounds; subjects and sequences are not published",
+    extras=("masks",),
     notes=("Subjects and sequences are not published: samples count as independent, except the four backgrounds.",),
 )
 OFFICIAL_NAME = {"train": "training", "test": "evaluation"}
@@ -52,59 +53,67 @@ FILES: dict[str, tuple[int, ...]] = {"K": (3, 3), "xyz": (21, 3), "verts": (778,
 
 
 class FreihandSplit:
-    """One split. Sample i is image file `files[i]`; its annotation is entry `index[i]` of the lists."""
+    """One split. Sample i is image file `file_ids[i]`; its annotation is entry `index[i]` of the lists."""
 
-    def __init__(self, source: Path, split: str, partial: bool, hand: HandModel | None):
-        if split not in CARD.splits:
-            raise UsageError(f"freihand has no split {split!r}.", f"Splits: {', '.join(CARD.splits)}.")
-        self.folder = OFFICIAL_NAME[split]
-        self.source = source
-        self.hand = hand
-        required = ("K", "xyz") if split == "train" else ("K",)
-        self.lists = _read_lists(source, self.folder, required)
-        unique = UNIQUE if split == "train" else EVALUATION
-        n = _same_length(self.lists, source, self.folder, unique, partial)
-        file_ids = _image_ids(source / self.folder / "rgb")
-        self._choose(file_ids, n, unique, CARD.splits[split], split, partial)
-        self.ids = np.array([f"freihand/{split}/{i:08d}" for i in self.file_ids])
-        self.captures = np.array([f"freihand/{split}/{i:08d}" for i in self.index])
-        mark = source / SYNTHETIC_MARK
-        self.meta: dict[str, Any] = {
-            "dataset": CARD.name,
-            "split": split,
-            "count": CARD.splits[split],
-            "partial": len(self.ids) != CARD.splits[split],
-            "source": read_json(mark, "The mark")["source"] if mark.exists() else "official files",
-            "read_from": str(source),
-            "joint_source": "annotated",
-            "fingertips": CARD.fingertips,
-            "validation": CARD.validation,
-            "hand_model": hand.digest() if hand else None,
-            "read": fingerprint(self.lists, [self._image(i) for i in self.file_ids]),
-        }
-        if "mano" in self.lists and hand is None:
+    def __init__(self, folder: Folder, split: str, wanted: Wanted):
+        require_split(split, list(CARD.splits), CARD.name)
+        if wanted.masks and split == "test":
+            raise UsageError(
+                "FreiHAND's evaluation images have no masks.", "Leave --masks out, or give --split train."
+            )
+        if wanted.depth:
+            raise UsageError("FreiHAND has no depth.", "Leave --depth out.")
+        if wanted.lossless:
+            raise UsageError("FreiHAND's images are kept as they are.", "Leave --lossless out.")
+        self.folder, self.split, self.hand, self.masks = folder, split, wanted.right, wanted.masks
+        self.prefix = OFFICIAL_NAME[split]
+        self.unique = UNIQUE if split == "train" else EVALUATION
+        self.lists = _read_lists(folder, self.prefix, ("K", "xyz") if split == "train" else ("K",))
+        self.entries = _same_length(self.lists, folder, self.prefix, self.unique, wanted.partial)
+        self._choose(_image_ids(folder, f"{self.prefix}/rgb"), wanted.partial)
+        self.meta: dict[str, Any] = describe(
+            CARD,
+            split,
+            folder,
+            fingerprint(self.lists, folder, (self._image(i) for i in self.file_ids.tolist())),
+            partial=len(self.file_ids) != CARD.splits[split],
+            hand_model=self.hand.digest() if self.hand else None,
+            image_coding=ORIGINAL,
+        )
+        if "mano" in self.lists and self.hand is None:
             say("No MANO file: poses and shapes are left out (`handbench prep mano MANO_RIGHT.pkl` brings them).")
 
-    def _choose(self, file_ids: NDArray, n: int, unique: int, official: int, split: str, partial: bool) -> None:
+    def __len__(self) -> int:
+        return len(self.file_ids)
+
+    def name(self, i: int) -> str:
+        return f"freihand/{self.split}/{self.file_ids[i]:08d}"
+
+    def _choose(self, file_ids: NDArray, partial: bool) -> None:
         """Which images are samples, and which annotation each has: `id % 32560` (freihand: README, `db_size`)."""
-        rgb = self.source / self.folder / "rgb"
+        rgb, n, unique = f"{self.folder}/{self.prefix}/rgb", self.entries, self.unique
+        train = self.split == "train"
+        official = VERSIONS * unique if train else unique
         if not partial:
             missing = np.setdiff1d(np.arange(official), file_ids)
             if len(missing) or len(file_ids) != official:
                 first = f"; {missing[0]:08d}.jpg is not there" if len(missing) else ""
+                version = (
+                    " It is FreiHAND's first version, of one background." if train and len(file_ids) == n else ""
+                )
                 raise InvalidError(
-                    f"{rgb} has {len(file_ids):,} images, FreiHAND has {official:,}{first}.",
+                    f"{rgb} has {len(file_ids):,} images, FreiHAND has {official:,}{first}.{version}",
                     "With --partial it is taken as it is; its results are then not comparable.",
                 )
         # A shorter list is the head of the official one, unless the set says, or shows, that it has its own modulus:
         # the synthetic one says so; images 0..4n-1 for n annotations show it.
-        own = (self.source / SYNTHETIC_MARK).exists()
-        if not own and n < unique and split == "train" and np.array_equal(file_ids, np.arange(VERSIONS * n)):
-            warn(f"{len(file_ids):,} images and {n:,} annotations in {self.source}: read as four backgrounds of each.")
+        own = is_synthetic(self.folder.root)
+        if not own and n < unique and train and np.array_equal(file_ids, np.arange(VERSIONS * n)):
+            warn(f"{len(file_ids):,} images and {n:,} annotations in {self.folder}: read as four backgrounds of each.")
             own = True
-        modulus = n if own else unique
-        index = file_ids % modulus if split == "train" else file_ids
-        kept = (index < n) & (file_ids < (VERSIONS * modulus if split == "train" else n))
+        self.modulus = n if own else unique
+        index = file_ids % self.modulus if train else file_ids
+        kept = (index < n) & (file_ids < (VERSIONS * self.modulus if train else n))
         if not kept.any():
             raise InvalidError(f"No image in {rgb} has an annotation.", "Do the folders belong together?")
         if not kept.all():
@@ -112,14 +121,12 @@ class FreihandSplit:
             file_ids, index = file_ids[kept], index[kept]
         self.file_ids, self.index = file_ids, index
 
-    def _image(self, file_id: int) -> Path:
-        return self.source / self.folder / "rgb" / f"{file_id:08d}.jpg"
+    def _image(self, file_id: int) -> str:
+        return f"{self.prefix}/rgb/{file_id:08d}.jpg"
 
-    def read(self, start: int, stop: int) -> tuple[Hands, list[bytes]]:
-        index = self.index[start:stop]
-        files = [self._image(i) for i in self.file_ids[start:stop]]
-        with ThreadPoolExecutor(8) as pool:
-            read = list(pool.map(read_image, files))
+    def read(self, start: int, stop: int) -> Block:
+        index, file_ids = self.index[start:stop], self.file_ids[start:stop].tolist()
+        read = [read_image(self.folder, self._image(i), IMAGE_SIZE) for i in file_ids]
         n = len(index)
         camera = self.lists["K"][index]
         joints = self.lists["xyz"][index] if "xyz" in self.lists else None
@@ -127,8 +134,8 @@ class FreihandSplit:
         if "mano" in self.lists and self.hand is not None:
             pose, shape, translation = mano_parameters(self.lists["mano"][index, 0], camera, self.hand)
         hands = Hands(
-            id=self.ids[start:stop],
-            capture=self.captures[start:stop],
+            id=np.array([self.name(i) for i in range(start, stop)]),
+            capture=np.array([f"freihand/{self.split}/{i:08d}" for i in index.tolist()]),
             side=np.full(n, "right"),
             joints=joints,
             joints_valid=None if joints is None else np.isfinite(joints).all(-1),
@@ -141,7 +148,15 @@ class FreihandSplit:
             box=None if joints is None else joint_box(project(joints, camera)),
             meta=self.meta,
         )
-        return hands, [data for data, _ in read]
+        masks = [self._mask(i) for i in index.tolist()] if self.masks else None
+        return Block(hands, [data for data, _ in read], masks)
+
+    def _mask(self, entry: int) -> bytes:
+        """One mask serves the four versions of an image; JPEG, so that its edges are neither 0 nor 255."""
+        inside = f"training/mask/{entry:08d}.jpg"
+        data, _ = read_image(self.folder, inside, IMAGE_SIZE)
+        mask = decode_as_is(data, f"{self.folder}/{inside}")
+        return encode_mask((mask if mask.ndim == 2 else mask[..., 0]) > 127)
 
 
 def mano_parameters(mano: NDArray, camera: NDArray, hand: HandModel) -> tuple[NDArray, NDArray, NDArray]:
@@ -165,25 +180,25 @@ def recover_root(mano: NDArray, camera: NDArray) -> NDArray:
     return np.concatenate([uv - principal, focal[:, None]], -1) / scale
 
 
-def _read_lists(source: Path, prefix: str, required: tuple[str, ...]) -> dict[str, NDArray]:
-    if not source.is_dir():
-        raise MissingError(f"The folder {source} does not exist.", f"FreiHAND v2 is had from {CARD.url}")
+def _read_lists(folder: Folder, prefix: str, required: tuple[str, ...]) -> dict[str, NDArray]:
     lists = {}
     for name, shape in FILES.items():
-        path = source / f"{prefix}_{name}.json"
-        if path.exists():
-            lists[name] = read_array(path, shape)
+        inside = f"{prefix}_{name}.json"
+        if folder.has(inside):
+            lists[name] = read_array(folder.path(inside), shape)
         elif name in required:
-            raise MissingError(f"{path} does not exist.", f"It is part of FreiHAND_pub_v2.zip, from {CARD.url}")
+            raise MissingError(
+                f"{folder}/{inside} does not exist.", f"It is part of FreiHAND_pub_v2.zip: {CARD.url}"
+            )
     return lists
 
 
-def _same_length(lists: dict[str, NDArray], source: Path, prefix: str, official: int, partial: bool) -> int:
+def _same_length(lists: dict[str, NDArray], folder: Folder, prefix: str, official: int, partial: bool) -> int:
     """Number of entries that all lists have."""
     for name, array in lists.items():
         if len(array) != official and not partial:
             raise InvalidError(
-                f"{source / f'{prefix}_{name}.json'} has {len(array):,} entries, FreiHAND has {official:,}.",
+                f"{folder}/{prefix}_{name}.json has {len(array):,} entries, FreiHAND has {official:,}.",
                 "With --partial it is taken as it is; its results are then not comparable.",
             )
     lengths = {name: len(array) for name, array in lists.items()}
@@ -193,14 +208,12 @@ def _same_length(lists: dict[str, NDArray], source: Path, prefix: str, official:
     return n
 
 
-def _image_ids(folder: Path) -> NDArray:
-    if not folder.is_dir():
-        raise MissingError(f"The folder {folder} does not exist.", "Is the download unpacked there?")
-    ids = sorted(int(m[1]) for f in folder.iterdir() if (m := re.fullmatch(r"(\d{8})\.jpg", f.name)))
+def _image_ids(folder: Folder, inside: str) -> NDArray:
+    ids = [int(name[:8]) for name in folder.names(inside, r"[0-9]{8}\.jpg")]
     if not ids:
-        raise MissingError(f"{folder} has no %08d.jpg images.", "Is the download complete?")
+        raise MissingError(f"{folder}/{inside} has no %08d.jpg images.", "Is the download complete?")
     return np.array(ids, np.int64)
 
 
-def open_split(source: Path, split: str, *, partial: bool, hand: HandModel | None) -> FreihandSplit:
-    return FreihandSplit(source, split, partial, hand)
+def open_split(folder: Folder, split: str, wanted: Wanted) -> FreihandSplit:
+    return FreihandSplit(folder, split, wanted)

@@ -18,7 +18,8 @@ from handbench.evaluation.suspicions import annotated_joints, some_of, suspect
 from handbench.evaluation.truth import open_truth
 from handbench.hands.record import Hands
 from handbench.store.atomic import spare
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 
 
 def stated(given: list[str] | None) -> tuple[str, ...] | None:

@@ -26,7 +26,8 @@ from handbench.store.hands_file import HandsFile
 BENCHMARKS = ("freihand", "ho3d", "dexycb")
 VERSIONS, SETUPS = ("v2", "v3"), ("s0", "s1", "s2", "s3")
 BLOCK = 256
-DEXYCB_LINE = "%d" + ",%.4f" * 63 + "\n"
+# of DexYCB's text, which is in mm: as in the files of its authors
+DECIMALS = 4
 # of digits a stronger compression leaves 45 instead of 48 % and takes seven times as long
 COMPRESSION = 1
 
@@ -65,13 +66,18 @@ def protocol_of(benchmark: str, version: str | None, setup: str | None, ids: NDA
 
 
 def write_submission(
-    predictions: HandsFile, out: Path, protocol: Protocol, truth_ids: NDArray | None = None, partial: bool = False
+    predictions: HandsFile,
+    out: Path,
+    protocol: Protocol,
+    truth_ids: NDArray | None = None,
+    partial: bool = False,
+    decimals: int = DECIMALS,
 ) -> Submission:
     """A Hands file -> the file that the official script of `protocol` takes, every sample of its list, in its order.
 
     FreiHAND and HO-3D: pred.json = [xyz, verts] in a .zip, or the .json alone, absolute positions in the conventions
     of the official files. The numbers are written as the shortest decimals that read back to the same float64.
-    DexYCB: lines of text, mm with 4 decimals.
+    DexYCB: lines of text, mm with so many decimals.
     `truth_ids`: which frames of a list with gaps count. Raises InvalidError where samples are missing (they are
     named; not with `partial`), are not of the list, are there twice, have no mesh, NaN or infinity; UsageError.
     """
@@ -89,7 +95,7 @@ def write_submission(
         )
     with replacing(out) as part:
         if text:
-            _write_text(part, predictions, index, protocol.written, ids)
+            _write_text(part, predictions, index, protocol.written, ids, decimals)
         elif out.suffix.lower() == ".json":
             with part.open("wb") as stream:
                 _write_json(stream.write, predictions, index, protocol.written, ids)
@@ -181,13 +187,14 @@ def _write_json(
     write(b"]")
 
 
-def _write_text(path: Path, file: HandsFile, index: NDArray, written: Conventions, ids: NDArray) -> None:
+def _write_text(path: Path, file: HandsFile, index: NDArray, written: Conventions, ids: NDArray, decimals: int) -> None:
     numbers = [number_of(str(name)) for name in ids[index]]
+    line = "%d" + f",%.{decimals}f" * 63 + "\n"
     with path.open("w") as stream:
         done = 0
         for points in _as_written(_blocks(file, "joints", index, ids), written, True):
             rows = points.reshape(-1, 63).tolist()
             stream.writelines(
-                DEXYCB_LINE % (number, *row) for number, row in zip(numbers[done : done + len(rows)], rows, strict=True)
+                line % (number, *row) for number, row in zip(numbers[done : done + len(rows)], rows, strict=True)
             )
             done += len(rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,22 +12,25 @@ from numpy.typing import NDArray
 
 from handbench.console import say, warn
 from handbench.datasets.checks import check_truth
-from handbench.datasets.dexycb_labels import annotated, read_joints
-from handbench.datasets.dexycb_tree import ANNOTATED, FPS, IMAGE_SIZE, read_intrinsics, split_frames
-from handbench.datasets.freihand import SYNTHETIC_MARK
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, load
 from handbench.evaluation.sources import Source, opened
 from handbench.hands.joints import detect_order, to_fh21
 from handbench.hands.record import Hands
+from handbench.layouts.dexycb_calibration import INTRINSICS, read_intrinsics
+from handbench.layouts.dexycb_labels import annotated, read_joints
+from handbench.layouts.dexycb_tree import ANNOTATED, FPS, IMAGE_SIZE, TITLE, URL, split_frames
+from handbench.layouts.folder import Folder
+from handbench.layouts.ho3d_labels import OPENCV_FROM_OPENGL
+from handbench.layouts.ho3d_tree import VERTS, XYZ, Frames, parse_frames, take_of
+from handbench.layouts.mark import SYNTHETIC_MARK
 from handbench.store.hands_file import HandsFile
 from handbench.store.json_arrays import read_array
 from handbench.store.records import read_json
 
-XYZ, VERTS, FRAMES = "evaluation_xyz.json", "evaluation_verts.json", "evaluation.txt"
+FRAMES = "evaluation.txt"
 TITLES = {"freihand": "FreiHAND", "ho3d-v2": "HO-3D v2", "ho3d-v3": "HO-3D v3"}
 INDEPENDENT = f"No {FRAMES} beside the truth: captures are not known, and intervals take frames as independent."
-OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
 # a set is in another joint order where that fits so much better (datasets/checks.py)
 CLEARLY = 0.97
 
@@ -94,11 +95,6 @@ def _freihand(folder: Path, protocol: Protocol) -> Hands:
     return hands
 
 
-def _takes(sequences: NDArray) -> NDArray:
-    """What was recorded together: AP10 to AP14 are five cameras of one take (ho3d: vis_pcl_all_cameras.py)."""
-    return np.array([re.sub(r"(?<=\d)\d$", "", name) for name in sequences.tolist()])
-
-
 def _ho3d(folder: Path, protocol: Protocol) -> Hands:
     """ho3d: eval.py; README.md (OpenGL axes)."""
     joints, vertices, ids = _lists(folder, protocol)
@@ -106,8 +102,13 @@ def _ho3d(folder: Path, protocol: Protocol) -> Hands:
     in_time: dict[str, NDArray] = {}
     meta = _meta(folder, protocol, n) | {"fingertips": "ho3d"}
     if (folder / FRAMES).is_file():
-        sequences, numbers = _frames(folder / FRAMES, n)
-        in_time = {"capture": _takes(sequences), "track": sequences, "frame": numbers}
+        frames = _frames(folder / FRAMES, n)
+        takes = np.array([take_of(name) for name in frames.names])
+        in_time = {
+            "capture": takes[frames.sequence],
+            "track": np.array(frames.names)[frames.sequence],
+            "frame": frames.number.astype(np.int64),
+        }
     else:
         meta["note"] = INDEPENDENT
         say(INDEPENDENT)
@@ -130,22 +131,23 @@ def _dexycb(root: Path, protocol: Protocol) -> Hands:
     Both sides, whatever the protocol scores: it chooses among them.
     """
     split = protocol.split or ""
-    setup, _, part = split.partition("-")
-    frames = split_frames(root, setup, part)
+    folder = Folder(root, TITLE, URL)
+    frames = split_frames(folder, split)
     joints = read_joints(frames)
     ids = np.flatnonzero(annotated(joints))
     n = len(ids)
     if not n:
         raise InvalidError(f"None of the {len(frames):,} frames of {split} in {root} has an annotation.")
     say(f"{n:,} of the {len(frames):,} frames of {split} have an annotation.")
-    cameras, count = read_intrinsics(root), ANNOTATED.get(split)
+    cameras = read_intrinsics(folder) if folder.has(INTRINSICS) else None
+    count = ANNOTATED.get(split)
     return Hands(
-        id=np.array([f"dexycb/{split}/{i:08d}" for i in ids.tolist()]),
+        id=np.array([frames.name(i) for i in ids.tolist()]),
         capture=np.array([frames.capture(i) for i in ids.tolist()]),
         track=np.array([frames.track(i) for i in ids.tolist()]),
         frame=frames.frame[ids].astype(np.int64),
         fps=np.full(n, FPS),
-        side=frames.side[ids],
+        side=frames.side(ids),
         joints=joints[ids],
         joints_valid=np.ones((n, 21), bool),
         camera=None if cameras is None else cameras[frames.serial[ids]],
@@ -198,22 +200,15 @@ def _require_own_count(path: Path, n: int, protocol: Protocol) -> None:
         raise InvalidError(f"{path} has {n:,} entries, {title} has {count:,}.", "Fetch it again.")
 
 
-def _frames(path: Path, n: int) -> tuple[NDArray, NDArray]:
-    """HO-3D's list of frames, `SEQUENCE/0000` a line -> sequences (N,) and frame numbers (N,)."""
+def _frames(path: Path, n: int) -> Frames:
+    """HO-3D's list of frames, which must have n lines."""
     lines = path.read_text(encoding="utf-8", errors="replace").split()
     if len(lines) != n:
         raise InvalidError(
             f"{path} has {len(lines):,} lines and {XYZ} {n:,} entries: they do not belong together.",
             "Each line names the frame of one entry.",
         )
-    parts = [line.rpartition("/") for line in lines]
-    for i, (sequence, _, number) in enumerate(parts, 1):
-        if not sequence or not (number.isascii() and number.isdecimal()):
-            raise InvalidError(f"Line {i:,} of {path} is {lines[i - 1][:40]!r}.", "A line is written as SM1/0000.")
-    if len(set(lines)) != n:
-        twice = Counter(lines).most_common(1)[0][0]
-        raise InvalidError(f"{path} names the frame {twice} twice.", "Fetch it again.")
-    return np.array([part[0] for part in parts]), np.array([int(part[2]) for part in parts], np.int64)
+    return parse_frames(path, lines)
 
 
 def _say_what_is_odd(path: Path, hands: Hands) -> None:

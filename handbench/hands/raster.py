@@ -54,9 +54,7 @@ def rasterise(vertices: NDArray, faces: NDArray, camera: NDArray, size: tuple[in
     inverse = 1.0 / np.where(z > NEAR, z, 1.0)
     corners = (projected[:, :2] * inverse[:, None])[faces]  # (F, 3, 2)
 
-    # Twice the signed area; in an image with y down, negative for a face that is seen from its outside.
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    area = _area(corners)
     usable &= area < 0 if cull else area != 0
     index = np.flatnonzero(usable)
     pair, row = _rows(corners[index], height)
@@ -92,8 +90,40 @@ def rasterise(vertices: NDArray, faces: NDArray, camera: NDArray, size: tuple[in
 
 
 def silhouette(vertices: NDArray, faces: NDArray, camera: NDArray, size: tuple[int, int]) -> NDArray:
-    """Which pixel centres (H, W) bool the mesh covers, itself unoccluded (the amodal mask)."""
-    return rasterise(vertices, faces, camera, size).mask
+    """Which pixel centres (H, W) bool the mesh covers, itself unoccluded (the amodal mask).
+
+    The mask of `rasterise`, without its depth: each row of each triangle adds one where it begins and takes one away
+    behind its end.
+    """
+    width, height = size
+    corners, kept = _corners(vertices, faces, camera)
+    pair, row = _rows(corners[kept], height)
+    left, right = _spans(corners[kept[pair]], row, width)
+    some = right >= left
+    left, right, row = left[some], right[some], row[some]
+    mask = np.zeros((height, width), bool)
+    if not len(row):
+        return mask
+    # only in the box around it
+    x, y, wide, high = left.min(), row.min(), right.max() - left.min() + 2, row.max() - row.min() + 1
+    begin = (row - y) * wide - x
+    steps = np.bincount(begin + left, minlength=high * wide) - np.bincount(begin + right + 1, minlength=high * wide)
+    mask[y : y + high, x : x + wide - 1] = (np.cumsum(steps.reshape(high, wide), axis=1) > 0)[:, :-1]
+    return mask
+
+
+def _corners(vertices: NDArray, faces: NDArray, camera: NDArray) -> tuple[NDArray, NDArray]:
+    """Corners (F, 3, 2) of the faces in the image, and which faces have an area there and can be projected."""
+    projected = vertices @ camera.T
+    z = projected[:, 2]
+    corners = (projected[:, :2] / np.where(z > NEAR, z, 1.0)[:, None])[faces]
+    return corners, np.flatnonzero((z > NEAR)[faces].all(1) & (_area(corners) != 0))
+
+
+def _area(corners: NDArray) -> NDArray:
+    """Twice the signed area (F,); in an image with y down, negative for a face that is seen from its outside."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    return (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
 
 
 def _rows(corners: NDArray, height: int) -> tuple[NDArray, NDArray]:

@@ -51,6 +51,9 @@ class Crops(Dataset[dict[str, Any]]):
         # the box of joints; or the image's outer edge, half a pixel beyond its first and last centres
         whole = np.array([-0.5, -0.5, width - 0.5, height - 0.5])
         box = np.asarray(hands.box)[0].astype(np.float64) if self.margin else whole
+        if not np.isfinite(box).all():
+            # no joint of this hand is annotated
+            box = whole
         side = (box[2:] - box[:2]).max()
         box = box + np.tile(shift * side * np.ones(2), 2)
         return square_crop(box, self.size, (self.margin or 1.0) * scale, rotation)

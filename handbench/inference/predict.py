@@ -52,7 +52,7 @@ def predict(
         "passes": 1,
         "device": str(device),
     }
-    whole = Parts(out, truth.ids, {"checkpoint": digest, "truth": truth.digest(), "batch": batch})
+    whole = Parts(out, len(truth), {"checkpoint": digest, "truth": truth.digest(), "batch": batch})
     if (file := whole.finished()) is not None:
         say(f"{out} is predicted already.")
         return file

@@ -67,6 +67,10 @@ def _draw(tile: Tile) -> NDArray:
             if np.isfinite(points[[parent, child]]).all():
                 start, end = (np.clip(points[j] * 16, -(2**20), 2**20).round().astype(int) for j in (parent, child))
                 cv2.line(canvas, start, end, colours[bone // 4], thick, cv2.LINE_AA, 4)
+            elif np.isfinite(points[child]).all():
+                # a joint without its neighbour, such as a tip where only tips are annotated
+                middle = np.clip(points[child] * 16, -(2**20), 2**20).round().astype(int)
+                cv2.circle(canvas, middle, 16 * (thick + 1), colours[bone // 4], -1, cv2.LINE_AA, 4)
     return canvas
 
 

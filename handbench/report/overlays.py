@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handbench.datasets.images import decode
 from handbench.hands.camera import project
 from handbench.hands.record import Hands
+from handbench.layouts.images import decode
 from handbench.report.contact_sheet import Tile, draw_contact_sheet
 from handbench.store.hands_file import HandsFile
 
@@ -23,7 +23,8 @@ def draw_truth(hands: Hands, images: Sequence[bytes], path: Path, title: str, co
         name = str(hands.id[i])
         caption = name.split("/", 1)[1]
         if hands.visible_fraction is not None:
-            caption += f"\n{hands.visible_fraction[i]:.0%} visible"
+            seen = hands.visible_fraction[i]
+            caption += f"\n{seen:.0%} visible" if np.isfinite(seen) else "\nvisibility not known"
         tiles.append(
             Tile(
                 decode(images[i], name),

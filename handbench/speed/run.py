@@ -18,9 +18,10 @@ from handbench.recipe import load_recipe
 from handbench.sections import validated
 from handbench.speed.clock import QUICK, STANDARD
 from handbench.speed.latency import time_method
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 from handbench.store.records import dump_json, write_json
-from handbench.synth.source import SyntheticSplit, present_hand
+from handbench.preparation.source import SyntheticSplit, present_hand
 
 POOL, QUICK_POOL = 256, 32
 
@@ -90,8 +91,9 @@ def _synthetic_inputs(pool: int) -> HandsFile:
     if not path.exists():
         split = SyntheticSplit("test", pool, seed=0)
         say(f"Making {pool} synthetic inputs.")
-        hands, images = split.read(0, pool)
-        write_hands(path, hands, images)
+        block = split.read(0, pool)
+        assert block.hands is not None
+        write_hands(path, block.hands, block.images)
     return HandsFile(path)
 
 

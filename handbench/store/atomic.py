@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from handbench.errors import InvalidError, MissingError, UsageError
 
@@ -54,7 +55,22 @@ def alone(folder: Path, busy: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InvalidError(busy, "Wait for it, or stop it.") from None
-        yield
+        _held.add(lock)
+        try:
+            yield
+        finally:
+            _held.discard(lock)
+
+
+def _let_go() -> None:
+    """In a forked worker: the lock is the parent's alone, and ends with it."""
+    for lock in _held:
+        lock.close()
+    _held.clear()
+
+
+_held: set[IO[str]] = set()
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _sweep(path: Path) -> None:

@@ -1,199 +1,219 @@
-"""Writing synthetic hands in DexYCB's folders: sequences of its ten subjects, calibration, and labels; no images."""
+"""Writing synthetic hands in DexYCB's folders: right and left hands that hold something, seen by eight cameras.
+
+`dexycb_tree.py` has which sequences there are and what is said of them. One frame in ten has no annotation: no hand in
+the picture, -1 in every joint, 0 in the pose. One take in five is so far aside that cameras see a part of the hand.
+
+What no source says, and is chosen here: depth is 0 in the first columns; objects that are not held are not in the
+picture, and their poses are those of things that lie around the world's origin.
+"""
 
 from __future__ import annotations
 
+import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from handbench.datasets.dexycb_tree import IMAGE_SIZE, SEQUENCES, SERIALS, SUBJECTS, Frames, read_meta, split_frames
-from handbench.datasets.freihand import SYNTHETIC_MARK
-from handbench.errors import InvalidError
-from handbench.hands.camera import joint_box, project
-from handbench.store.records import write_json
-from handbench.synth.hand import VERSION, synthetic_hand
-from handbench.synth.poses import sequence
+from handbench.errors import UsageError
+from handbench.hands.camera import project
+from handbench.hands.mano import HandModel
+from handbench.hands.raster import rasterise
+from handbench.hands.record import Hands
+from handbench.layouts.dexycb_tree import FPS, IMAGE_SIZE, SERIALS, chosen_by
+from handbench.synth.dexycb_tree import ALL, Place, places, shape_of, views, write_tree
+from handbench.synth.frame import WALL, Frame, room
+from handbench.synth.layout import Advance, HandOf, Size, claim, put, put_gray, put_rgb
+from handbench.synth.scene import Scene
+from handbench.synth.take import Take, make_take
 
-SOURCE = "handbench synthetic hand"
-EXTRINSICS, MASTER = "20200702_151821", "840412060917"
-CAMERA = np.array([[615.0, 0.0, 312.0], [0.0, 615.0, 241.0], [0.0, 0.0, 1.0]])
-# cameras stand this far from where the hands are, m
-AWAY = 0.9
-# of all frames of a take, those without an annotation
+SIZE = Size(sequences=ALL, frames=1)
+FINGERTIPS = {"right": "manopth", "left": "manopth-left"}
 UNANNOTATED = 0.1
+ASIDE, FAR_ASIDE = 0.05, 0.29
 HAND = 255
+# columns without depth
+BLIND = 6
+WIDTH, HEIGHT = IMAGE_SIZE
 
 
-class Take(TypedDict):
-    """A sequence as its meta.yml describes it."""
-
-    name: str
-    num_frames: int
-    ycb_ids: list[int]
-    ycb_grasp_ind: int
-    mano_sides: list[str]
+def images(size: Size) -> int:
+    return len(SERIALS) * sum(place.frames for place in places(size))
 
 
-Label = Mapping[str, NDArray]
+def write(out: Path, size: Size, seed: int, hands: HandOf, advance: Advance) -> None:
+    """The tree under `out`: all 1,000 sequences, or some of them and a file with the names of all."""
+    digests = [hands(side).digest() for side in FINGERTIPS]
+    claim(out, "dexycb", {"seed": seed, "sequences": size.sequences, "frames": size.frames, "hands": digests})
+    write_tree(out, size)
+    for place in places(size):
+        take, seen = take_of(place, seed, hands)
+        coefficients = _coefficients(take)
+        put(out / place.name / "pose.npz", _packed(_world(place, take, seen, coefficients)))
+        for camera in range(len(SERIALS)):
+            for t in range(place.frames):
+                _write_frame(out / place.name, place, take, t, camera, bool(seen[t]), coefficients[t], seed)
+                advance(1)
 
 
-def write_dexycb(
-    out: Path,
-    subjects: Mapping[str, Sequence[Take]] | None = None,
-    splits: Iterable[str] = ("s0-test",),
-    seed: int = 0,
-) -> None:
-    """A tree of 10 x 100 sequences (`default_subjects()`), calibration, and the labels of these splits' frames.
-
-    A marker file at the root says that this is not DexYCB. One frame in ten has no annotation: -1 in every joint.
-    Raises InvalidError where `out` holds something else.
-    """
-    write_tree(out, default_subjects() if subjects is None else subjects)
-    for split in splits:
-        frames = split_frames(out, *split.split("-", 1))
-        write_labels(out, synthetic_labels(frames, seed))
-
-
-def default_subjects(frames: int = 1) -> dict[str, list[Take]]:
-    """Ten subjects of 100 sequences of 1 to `frames` frames; every other one is of a left hand."""
-    subjects: dict[str, list[Take]] = {}
-    for subject in SUBJECTS:
-        takes: list[Take] = []
-        for i in range(SEQUENCES):
-            grasped = i // 5 + 1
-            ids = sorted({grasped, (grasped + 6) % 20 + 1, (grasped + 12) % 20 + 1})
-            takes.append(
-                {
-                    "name": f"{subject[:8]}_{13 + i // 60:02d}{i % 60:02d}00",
-                    "num_frames": 1 + i % frames,
-                    "ycb_ids": ids,
-                    "ycb_grasp_ind": ids.index(grasped),
-                    "mano_sides": ["left" if i % 2 else "right"],
+def truth(split: str, size: Size, seed: int, hands: HandOf) -> Hands:
+    """What a reader must find with models of both sides; UsageError where no sequence of the split is written."""
+    chosen = chosen_by(split)
+    taken = [p for p in places(size) if p.subject in chosen.subjects and p.position in chosen.sequences]
+    whole = len(taken) == len(chosen.subjects) * len(chosen.sequences)
+    rows: dict[str, list[Any]] = {}
+    number = 0
+    for place in taken:
+        take, seen = take_of(place, seed, hands)
+        coefficients = _coefficients(take).astype(np.float32).astype(np.float64)
+        for camera in chosen.cameras:
+            track = f"{place.name}/{SERIALS[camera]}"
+            for t in range(place.frames):
+                official = f"{number:08d}" if whole else f"{track}/{t:06d}"
+                number += 1
+                if not seen[t]:
+                    continue
+                scene = take.scene(t, views()[camera])
+                fingers = coefficients[t] @ take.model.hands_components + take.model.hands_mean
+                row: dict[str, Any] = {
+                    "id": f"dexycb/{split}/{official}",
+                    "capture": place.name,
+                    "track": track,
+                    "frame": t,
+                    "side": place.side,
+                    "joints": scene.joints.astype(np.float32),
+                    "mano_pose": np.concatenate([scene.mano_pose[:3].astype(np.float32), fingers]),
+                    "mano_shape": scene.mano_shape,
+                    "mano_translation": scene.mano_translation.astype(np.float32),
+                    "visible_fraction": Frame(scene).visible_fraction,
+                    "frame_camera": scene.camera,
                 }
-            )
-        subjects[subject] = takes
-    return subjects
-
-
-def write_tree(out: Path, subjects: Mapping[str, Sequence[Take]]) -> None:
-    """The mark, every sequence's meta.yml, and calibration: intrinsics, extrinsics and the subjects' betas."""
-    if out.exists() and any(out.iterdir()):
-        raise InvalidError(f"{out} is not empty.", "Choose an empty folder: a dataset is never written over.")
-    write_json(out / SYNTHETIC_MARK, {"source": SOURCE, "version": VERSION, "dexycb": "labels without images"})
-    for subject, takes in subjects.items():
-        for take in takes:
-            side = take["mano_sides"][0]
-            meta = {key: value for key, value in take.items() if key != "name"}
-            meta |= {"serials": list(SERIALS), "extrinsics": EXTRINSICS, "mano_calib": [f"{subject}_{side}"]}
-            _write_yaml(out / subject / take["name"] / "meta.yml", meta)
-    calibration = out / "calibration"
-    colour = {"fx": CAMERA[0, 0], "fy": CAMERA[1, 1], "ppx": CAMERA[0, 2], "ppy": CAMERA[1, 2]}
-    for serial in SERIALS:
-        path = calibration / "intrinsics" / f"{serial}_{IMAGE_SIZE[0]}x{IMAGE_SIZE[1]}.yml"
-        _write_yaml(path, {key: {k: float(v) for k, v in colour.items()} for key in ("color", "depth")})
-    rotations, places = cameras()
-    poses = np.concatenate([rotations, places[:, :, None]], 2).reshape(-1, 12)
-    extrinsics = {name: pose.tolist() for name, pose in zip(SERIALS, poses, strict=True)}
-    extrinsics["apriltag"] = np.eye(3, 4).ravel().tolist()
-    _write_yaml(
-        calibration / f"extrinsics_{EXTRINSICS}" / "extrinsics.yml", {"extrinsics": extrinsics, "master": MASTER}
+                pose, shape, moved = (row[f"mano_{name}"][None] for name in ("pose", "shape", "translation"))
+                row["vertices"] = take.model.forward(pose, shape, moved)[0][0]
+                for name, value in row.items():
+                    rows.setdefault(name, []).append(value)
+    if not rows:
+        raise UsageError(f"No sequence of {split} is written.", "Give more sequences.")
+    n = len(rows["id"])
+    return Hands(
+        fps=np.full(n, FPS),
+        joints_valid=np.ones((n, 21), bool),
+        frame_size=np.tile(IMAGE_SIZE, (n, 1)),
+        **{name: np.array(values) for name, values in rows.items()},
+        meta={"dataset": "dexycb", "split": split, "fingertips": "manopth", "joint_source": "model"},
     )
-    for subject in subjects:
-        for side in ("right", "left"):
-            betas = shape_of(subject).tolist()
-            _write_yaml(calibration / f"mano_{subject}_{side}" / "mano.yml", {"betas": betas})
 
 
-def write_labels(out: Path, labels: Iterable[tuple[str, Label]]) -> None:
-    """Label files, as pairs of their place under the root and the arrays of the archive."""
-    for place, arrays in labels:
-        path = out / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # as np.savez_compressed, but faster
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-            for name, array in arrays.items():
-                with file.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+def take_of(place: Place, seed: int, hands: HandOf) -> tuple[Take, NDArray]:
+    """A sequence in the world's frame, and which of its frames (F,) are annotated."""
+    return _take(place, seed, hands(place.side))
 
 
-def synthetic_labels(frames: Frames, seed: int = 0) -> Iterable[tuple[str, Label]]:
-    """The label of every frame of a split: a hand in motion, as each of the eight cameras sees it.
-
-    `pose_m` and `joint_3d` belong to the synthetic hand of the sequence's side and the subject's betas.
-    """
-    captures = np.array([frames.capture(i) for i in range(len(frames))])
-    _, first = np.unique(captures, return_index=True)
-    for start in np.sort(first):
-        rows = np.flatnonzero(captures == captures[start])
-        yield from _take(frames, rows, (seed, int(frames.subject[start]), int(frames.sequence[start])))
-
-
-def _take(frames: Frames, rows: NDArray, seed: tuple[int, ...]) -> Iterable[tuple[str, Label]]:
-    """The labels of one take, frames `rows` (n,) of the split: n is its length times the cameras of the split."""
-    rng = np.random.default_rng(seed)
-    subject = SUBJECTS[frames.subject[rows[0]]]
-    meta = read_meta(frames.root / frames.capture(int(rows[0])))
-    model, shape = synthetic_hand(meta.side), shape_of(subject)
-    turns = Rotation.random(rng=rng) * Rotation.from_rotvec(np.linspace(0, 0.5, meta.frames)[:, None] * [0, 0, 1])
-    wrists = rng.uniform(-0.1, 0.1, 3) + np.linspace(0, 0.05, meta.frames)[:, None] * rng.normal(size=3)
-    poses = sequence(meta.frames, rng, side=meta.side)
-    absent = rng.random(meta.frames) < UNANNOTATED
-
-    t = frames.frame[rows]
-    rotations, places = (values[frames.serial[rows]] for values in cameras())
-    from_world = Rotation.from_matrix(rotations.swapaxes(1, 2))
-    pose = poses[t]
-    pose[:, :3] = (from_world * turns[t]).as_rotvec()
-    # the wrist is what a hand turns about
-    rest = model.J_regressor[0] @ (model.v_template + model.shapedirs @ shape)
-    moved = from_world.apply(wrists[t] - places) - rest
-    vertices, joints16 = model.forward(pose, np.tile(shape, (len(rows), 1)), moved)
-    joints = model.joints21(vertices, joints16, "manopth" if meta.side == "right" else "manopth-left")
-    pixels = project(joints, CAMERA)
-    coefficients = np.linalg.solve(model.hands_components.T, (pose[:, 3:] - model.hands_mean).T).T
-    objects = np.tile(np.eye(3, 4, dtype=np.float32), (len(meta.rest["ycb_ids"]), 1, 1))
-    for k, i in enumerate(rows.tolist()):
-        hand = np.concatenate([pose[k, :3], coefficients[k], moved[k]])[None]
-        seen = not absent[t[k]]
-        yield (
-            frames.label(i),
-            {
-                "seg": _segmentation(pixels[k]) if seen else np.zeros(IMAGE_SIZE[::-1], np.uint8),
-                "pose_y": objects,
-                "pose_m": (hand if seen else np.zeros((1, 51))).astype(np.float32),
-                "joint_3d": (joints[k][None] if seen else np.full((1, 21, 3), -1.0)).astype(np.float32),
-                "joint_2d": (pixels[k][None] if seen else np.full((1, 21, 2), -1.0)).astype(np.float32),
-            },
-        )
+@lru_cache(maxsize=2)
+def _take(place: Place, seed: int, hand: HandModel) -> tuple[Take, NDArray]:
+    own = (seed, place.subject, place.position)
+    rng = np.random.default_rng((*own, 1))
+    middle = rng.uniform(-ASIDE, ASIDE, 3)
+    if rng.random() < 0.2:
+        middle[1] += FAR_ASIDE * rng.choice([-1, 1])
+    take = make_take(
+        place.name, hand, place.frames, own, FINGERTIPS[place.side], shape=shape_of(place.calibration), middle=middle
+    )
+    return take, rng.random(place.frames) >= UNANNOTATED
 
 
-def cameras() -> tuple[NDArray, NDArray]:
-    """Rotations (8, 3, 3) and places (8, 3) m of the cameras: camera -> world, around the origin and looking at it."""
-    around = np.arange(len(SERIALS)) * 2 * np.pi / len(SERIALS)
-    tilt = np.where(np.arange(len(SERIALS)) % 2, 0.3, 0.8)
-    rotations = Rotation.from_euler("YX", np.stack([around, -tilt], 1)).as_matrix()
-    return rotations, -AWAY * rotations[:, :, 2]
+def _coefficients(take: Take) -> NDArray:
+    """The PCA coefficients (F, 45) of a take's poses, about the mean pose."""
+    model = take.model
+    return np.linalg.solve(model.hands_components.T, (take.poses[:, 3:] - model.hands_mean).T).T
 
 
-def shape_of(subject: str) -> NDArray:
-    """The betas (10,) of a subject."""
-    return np.random.default_rng(list(subject.encode())).normal(0.0, 0.7, 10).round(4)
+def _things(place: Place, take: Take, t: int) -> NDArray:
+    """Poses (n, 4, 4) of the objects in the world: what is held turns with the hand, the others lie around."""
+    poses = np.tile(np.eye(4), (len(place.objects), 1, 1))
+    poses[:, :3, 3] = [[0.1 * ycb - 1.0, 0.25, 0.2] for ycb in place.objects]
+    held = poses[place.objects.index(place.grasped)]
+    held[:3, :3] = Rotation.from_rotvec(take.poses[t, :3]).as_matrix()
+    if take.held is not None:
+        held[:3, 3] = take.held[t][0].mean(0)
+    return poses
 
 
-def _segmentation(pixels: NDArray) -> NDArray:
-    """(480, 640) uint8: the box of the projected joints (21, 2) as if it were the hand."""
-    mask = np.zeros(IMAGE_SIZE[::-1], np.uint8)
-    left, top, right, bottom = np.clip(joint_box(pixels[None])[0], 0, None).astype(int)
-    mask[top:bottom, left:right] = HAND
-    return mask
+def _world(place: Place, take: Take, seen: NDArray, coefficients: NDArray) -> dict[str, NDArray]:
+    """pose.npz: objects as quaternion xyzw and place (F, n, 7), hand (F, 1, 51), in the world."""
+    hand = np.concatenate([take.poses[:, :3], coefficients, take.translations], 1)
+    things = np.array([_things(place, take, t) for t in range(len(take))])
+    turns = Rotation.from_matrix(things[..., :3, :3].reshape(-1, 3, 3)).as_quat().reshape(*things.shape[:2], 4)
+    return {
+        "pose_y": np.concatenate([turns, things[..., :3, 3]], -1).astype(np.float32),
+        "pose_m": np.where(seen[:, None], hand, 0.0)[:, None].astype(np.float32),
+    }
 
 
-def _write_yaml(path: Path, content: Mapping[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(dict(content), default_flow_style=None), encoding="utf-8")
+def _write_frame(
+    folder: Path, place: Place, take: Take, t: int, camera: int, seen: bool, coefficients: NDArray, seed: int
+) -> None:
+    folder = folder / SERIALS[camera]
+    image, depth = folder / f"color_{t:06d}.jpg", folder / f"aligned_depth_to_color_{t:06d}.png"
+    label = folder / f"labels_{t:06d}.npz"
+    if label.exists() and image.exists() and depth.exists():
+        return
+    scene, behind = take.scene(t, views()[camera]), room(IMAGE_SIZE, (seed, camera))
+    seg = np.zeros((HEIGHT, WIDTH), np.uint8)
+    if seen:
+        frame = Frame(scene)
+        pixels, steps = frame.image(behind, (seed, place.subject, place.position, t)), frame.depth
+        _segment(seg, frame, place.grasped)
+    else:
+        pixels, steps = np.rint(behind * 255).astype(np.uint8), np.full((HEIGHT, WIDTH), WALL)
+    put_rgb(image, pixels)
+    mm = np.rint(1000 * steps).astype(np.uint16)
+    mm[:, :BLIND] = 0
+    put_gray(depth, mm)
+    put(label, _packed(_label(place, take, t, camera, scene if seen else None, coefficients) | {"seg": seg}))
+
+
+def _segment(seg: NDArray, frame: Frame, grasped: int) -> None:
+    """Into seg (H, W): the hand's visible pixels, and what it holds by its YCB id."""
+    left, top, right, bottom = frame.window
+    part, inner = seg[top:bottom, left:right], frame.inner
+    for thing in inner.occluders:
+        held = rasterise(*thing, inner.camera, inner.image_size)
+        part[held.mask & (held.depth <= inner.depth)] = grasped
+    part[inner.hand_mask] = HAND
+
+
+def _label(
+    place: Place, take: Take, t: int, camera: int, scene: Scene | None, coefficients: NDArray
+) -> dict[str, NDArray]:
+    """A label's arrays but the segmentation; `scene` is None where nothing is annotated."""
+    view = views()[camera]
+    to_camera = np.eye(4)
+    to_camera[:3, :3], to_camera[:3, 3] = view.rotation, view.shift
+    hand, joints, pixels = np.zeros(51), np.full((21, 3), -1.0), np.full((21, 2), -1.0)
+    if scene is not None:
+        hand = np.concatenate([scene.mano_pose[:3], coefficients, scene.mano_translation])
+        joints, pixels = scene.joints, project(scene.joints, scene.camera)
+    return {
+        "pose_y": (to_camera @ _things(place, take, t))[:, :3].astype(np.float32),
+        "pose_m": hand[None].astype(np.float32),
+        "joint_3d": joints[None].astype(np.float32),
+        "joint_2d": pixels[None].astype(np.float32),
+    }
+
+
+def _packed(arrays: Mapping[str, NDArray]) -> bytes:
+    """As np.savez_compressed, but faster."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, array, allow_pickle=False)
+            # the date of the file would make every run another
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED, 1)
+    return data.getvalue()

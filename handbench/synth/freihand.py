@@ -1,80 +1,94 @@
-"""Writing synthetic hands in the official layout of FreiHAND v2, with the published evaluation annotations."""
+"""Writing synthetic hands in the official layout of FreiHAND v2, with the published evaluation annotations.
+
+    training_{K,mano,scale,xyz,verts}.json, training/rgb (4 n), training/mask (n)
+    evaluation_{K,mano,scale,xyz,verts}.json, evaluation/rgb, evaluation/anno
+
+The lists come last: one that is there is whole. Decimal digits of metres are cut after the tenth.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from handbench.datasets.freihand import SYNTHETIC_MARK
-from handbench.errors import InvalidError, UsageError
-from handbench.hands.camera import project
+from handbench.hands.camera import joint_box, project
 from handbench.hands.joints import MIDDLE_MCP, MIDDLE_PIP
-from handbench.hands.mano import HandModel
+from handbench.hands.record import Hands
 from handbench.synth.background import background
 from handbench.synth.dataset import SyntheticHands
-from handbench.synth.hand import VERSION
+from handbench.synth.layout import Advance, HandOf, Size, claim, part_of, put, put_rgb, require_sizes
 from handbench.synth.picture import foreground, paint
 from handbench.synth.scene import Scene
 
+SIZE = Size(samples=64, held=32)
 # The four versions of a training image: the studio's green cloth, then three other backgrounds; file id = i + n * k.
 VERSIONS = ("gs", "hom", "sample", "auto")
 KINDS = ("studio", "noise", "clutter", "checks")
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
-# Ten nanometres: ten times less text than the digits of a float64 that mean nothing.
-DECIMALS = 8
+# A tenth of a nanometre: half the text of the digits of a float64, which mean nothing.
+DECIMALS = 10
 FIELDS = ("K", "mano", "scale", "xyz", "verts")
 
 
-def write_freihand(
-    out: Path,
-    n: int,
-    n_eval: int,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-    model: HandModel | None = None,
-) -> None:
-    """Write `n` training samples (4 n images) and `n_eval` evaluation samples under `out`; `progress(done, samples)`.
+def images(size: Size) -> int:
+    return len(VERSIONS) * size.samples + size.held
 
-    training_{K,mano,scale,xyz,verts}.json, training/rgb (4 n), training/mask (n), evaluation_{K,scale}.json,
-    evaluation/rgb, and the published evaluation_{xyz,verts,mano}.json and evaluation/anno. A marker file at the root
-    says that this is not FreiHAND. Images that are there are kept, the JSONs come last: an interrupted run continues.
 
-    Raises UsageError for counts below zero, InvalidError where `out` holds something else.
-    """
-    if n < 0 or n_eval < 0:
-        raise UsageError("Counts of samples cannot be negative.", "Give n >= 0 and n_eval >= 0.")
-    training = SyntheticHands(n, seed, model=model, split="freihand-training")
-    evaluation = SyntheticHands(n_eval, seed, model=model, split="freihand-evaluation")
-    _claim(out, training, n_eval)
+def write(out: Path, size: Size, seed: int, hands: HandOf, advance: Advance) -> None:
+    """`size.samples` training samples of four images each, and `size.held` evaluation samples."""
+    require_sizes(size, "samples", "held")
+    claim(out, "freihand", {"seed": seed, "samples": size.samples, "held": size.held, "hand": hands("right").digest()})
+    n = size.samples
+    training, evaluation = (_samples(split, size, seed, hands) for split in ("train", "test"))
     for folder in ("training/rgb", "training/mask", "evaluation/rgb", "evaluation/anno"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-
-    total = n + n_eval
     with _Lists(out, "training", FIELDS) as lists:
         for i in range(n):
             scene = training.sample(i)
             lists.add(annotation(scene))
-            _training_images(out, scene, i, n)
-            if progress:
-                progress(i + 1, total)
+            _training_images(out, scene, i, n, advance)
     with _Lists(out, "evaluation", FIELDS) as lists:
-        for i in range(n_eval):
+        for i in range(size.held):
             scene = evaluation.sample(i)
             entry = annotation(scene)
             lists.add(entry)
-            _write(out / f"evaluation/anno/{i:08d}.json", _json({k: entry[k] for k in ("K", "scale", "verts")}))
+            put(out / f"evaluation/anno/{i:08d}.json", _json({k: entry[k] for k in ("K", "scale", "verts")}))
             path = out / f"evaluation/rgb/{i:08d}.jpg"
             if not path.exists():
-                _write_image(path, paint(scene, KINDS[0]))
-            if progress:
-                progress(n + i + 1, total)
+                put_rgb(path, paint(scene, KINDS[0]))
+            advance(1)
+
+
+def truth(split: str, size: Size, seed: int, hands: HandOf) -> Hands:
+    """Each image of the split, in the order of its file id; joints and vertices have `DECIMALS` digits."""
+    samples = _samples(split, size, seed, hands)
+    scenes = [samples.sample(i) for i in range(len(samples))]
+    n = len(scenes)
+    entry = np.tile(np.arange(n), len(VERSIONS) if split == "train" else 1)
+    joints = np.array([scene.joints for scene in scenes]).round(DECIMALS)
+    camera = np.array([scene.camera for scene in scenes])
+    return Hands(
+        id=np.array([f"freihand/{split}/{i:08d}" for i in range(len(entry))]),
+        capture=np.array([f"freihand/{split}/{i:08d}" for i in entry]),
+        side=np.full(len(entry), "right"),
+        joints=joints[entry],
+        joints_valid=np.ones((len(entry), 21), bool),
+        vertices=np.array([scene.vertices for scene in scenes]).round(DECIMALS)[entry],
+        mano_pose=np.array([scene.mano_pose for scene in scenes])[entry],
+        mano_shape=np.array([scene.mano_shape for scene in scenes])[entry],
+        mano_translation=np.array([scene.mano_translation for scene in scenes])[entry],
+        image_size=np.array([scene.image_size for scene in scenes])[entry],
+        camera=camera[entry],
+        box=joint_box(project(joints, camera))[entry],
+        meta={"dataset": "freihand", "split": split},
+    )
+
+
+def _samples(split: str, size: Size, seed: int, hands: HandOf) -> SyntheticHands:
+    n, part = (size.samples, "training") if split == "train" else (size.held, "evaluation")
+    return SyntheticHands(n, seed, model=hands("right"), split=f"freihand-{part}")
 
 
 def annotation(scene: Scene) -> dict[str, Any]:
@@ -97,13 +111,14 @@ def annotation(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _training_images(out: Path, scene: Scene, i: int, n: int) -> None:
+def _training_images(out: Path, scene: Scene, i: int, n: int, advance: Advance) -> None:
     """The four versions and the mask of sample i, those that are missing."""
     mask = out / f"training/mask/{i:08d}.jpg"
     paths = [out / f"training/rgb/{i + n * k:08d}.jpg" for k in range(len(VERSIONS))]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
     if not mask.exists():
-        _write_image(mask, np.repeat(scene.hand_mask[..., None].astype(np.uint8) * 255, 3, 2))
+        put_rgb(mask, np.repeat(scene.hand_mask[..., None].astype(np.uint8) * 255, 3, 2))
+    advance(len(VERSIONS) - len(missing))
     if not missing:
         return
     front = foreground(scene)
@@ -111,35 +126,8 @@ def _training_images(out: Path, scene: Scene, i: int, n: int) -> None:
         # The same hand, pose and camera; the background differs, and the light a little, as after harmonisation.
         rng = np.random.default_rng((*scene.paint, 10 + k))
         tint = rng.uniform(0.88, 1.08, 3) if k else np.ones(3)
-        _write_image(paths[k], front.over(background(scene.image_size, rng, KINDS[k]), rng, tint))
-
-
-def _claim(out: Path, training: SyntheticHands, n_eval: int) -> None:
-    """Put the marker down before anything else; refuse a folder with other content than this run's."""
-    marker = {
-        "source": "handbench synthetic hand",
-        "layout": "FreiHAND v2",
-        "version": VERSION,
-        "hand": training.hand.source,
-        "hand_digest": training.hand.digest(),
-        "seed": training.seed,
-        "n": training.n,
-        "n_eval": n_eval,
-    }
-    path = out / SYNTHETIC_MARK
-    if path.exists():
-        try:
-            found = orjson.loads(path.read_bytes())
-        except orjson.JSONDecodeError:
-            found = None
-        if found != marker:
-            raise InvalidError(
-                f"{out} holds a synthetic set that was made otherwise.", "Choose another folder, or the same numbers."
-            )
-    elif out.exists() and any(out.iterdir()):
-        raise InvalidError(f"{out} is not empty.", "Choose an empty folder: official files are never written over.")
-    out.mkdir(parents=True, exist_ok=True)
-    _write(path, orjson.dumps(marker, option=orjson.OPT_INDENT_2))
+        put_rgb(paths[k], front.over(background(scene.image_size, rng, KINDS[k]), rng, tint))
+        advance(1)
 
 
 class _Lists:
@@ -150,7 +138,7 @@ class _Lists:
         self.count = 0
 
     def __enter__(self) -> _Lists:
-        self.files = {name: open(_part(path), "wb") for name, path in self.paths.items()}  # noqa: SIM115
+        self.files = {name: open(part_of(path), "wb") for name, path in self.paths.items()}  # noqa: SIM115
         return self
 
     def add(self, entry: dict[str, Any]) -> None:
@@ -163,9 +151,9 @@ class _Lists:
             file.write(b"]" if self.count else b"[]")
             file.close()
             if kind is None:
-                _part(self.paths[name]).replace(self.paths[name])
+                part_of(self.paths[name]).replace(self.paths[name])
             else:
-                _part(self.paths[name]).unlink()
+                part_of(self.paths[name]).unlink()
 
 
 def _json(value: Any) -> bytes:
@@ -177,17 +165,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     raise TypeError(type(value))
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = _part(path)
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
-def _write_image(path: Path, image: NDArray) -> None:
-    _write(path, cv2.imencode(".jpg", image[..., ::-1], JPEG)[1].tobytes())

@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from handbench.errors import UsageError
 from handbench.hands.joints import FINGERS, FINGERTIPS
@@ -105,6 +104,9 @@ def _regressor(rest: NDArray, directions: NDArray, joints: NDArray, changes: NDA
     Each joint is fitted on the vertices around it, to where it lies at rest and to where each shape direction moves
     it (16, 3, 10): a mean of skin alone would slide when fingers grow thicker or longer.
     """
+    # a fifth of a second to import, and seldom needed
+    from scipy.optimize import nnls
+
     rows = np.zeros((16, len(rest)))
     for j, joint in enumerate(joints):
         away = np.linalg.norm(rest - joint, axis=1)

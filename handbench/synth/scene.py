@@ -111,7 +111,7 @@ def make_scene(
     rng = np.random.default_rng(seed)
     pose = sample_poses(1, rng, model.side)
     turn = Rotation.random(rng=rng)
-    while turn.apply(_outward(model))[2] < ARM_TOWARDS:
+    while turn.apply(outward(model))[2] < ARM_TOWARDS:
         turn = Rotation.random(rng=rng)
     pose[0, :3] = turn.as_rotvec()
     shape = np.clip(rng.standard_normal((1, 10)), -2.5, 2.5)
@@ -156,7 +156,7 @@ def wrist_loop(model: HandModel) -> NDArray:
     return boundary_loop(model.f)
 
 
-def _outward(model: HandModel) -> NDArray:
+def outward(model: HandModel) -> NDArray:
     """Where the forearm goes at rest: the wrist opens towards +x, on the left hand towards -x."""
     return np.array([1.0 if model.side == "right" else -1.0, 0.0, 0.0])
 
@@ -165,7 +165,7 @@ def _arm(model: HandModel, vertices: NDArray, joints: NDArray, pose: NDArray, rn
     turn = axis_angle_to_matrix(pose[:3])
     # The wrist bends mostly up and down.
     bend = turn @ (np.array([0.06, 0.14, 0.38]) * rng.standard_normal(3))
-    return forearm(vertices[wrist_loop(model)], turn @ _outward(model), bend)
+    return forearm(vertices[wrist_loop(model)], turn @ outward(model), bend)
 
 
 def _occluders(joints: NDArray, rng: np.random.Generator) -> tuple[Body, ...]:

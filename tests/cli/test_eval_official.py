@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from handbench.cli import app
-from handbench.datasets.dexycb_labels import annotated, read_joints
-from handbench.datasets.dexycb_tree import split_frames
 from handbench.hands.joints import from_fh21
+from handbench.layouts.dexycb_labels import annotated, read_joints
+from handbench.layouts.dexycb_tree import split_frames
 from handbench.synth.dexycb import write_dexycb
 from tests.conftest import hands_in_view
 

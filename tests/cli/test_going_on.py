@@ -95,7 +95,7 @@ def test_blocks_of_different_fields_are_never_joined(tmp_path):
     from tests.store.test_hands_file import some_hands
 
     hands, _ = some_hands(6)
-    with Parts(tmp_path / "a.h5", hands.id, {}, block=3) as parts:
+    with Parts(tmp_path / "a.h5", len(hands), {}, block=3) as parts:
         parts.write(0, hands.take(slice(0, 3)).replace(vertices=None), None)
         parts.write(3, hands.take(slice(3, 6)), None)
         with pytest.raises(InvalidError, match="different fields"):
@@ -128,7 +128,15 @@ def test_what_is_accepted_is_not_ignored(handbench, tmp_path):
         ("eval", "--protocol", "freihand", "--scores-txt", tmp_path / "s.txt"),
         ("eval", "--protocol", "freihand", "--latex"),
         ("eval", "--table", "1", "--protocol", "ge-realworld"),
-        ("prep", "freihand", tmp_path, "--limit", "3"),
+        ("prep", "freihand", tmp_path, "--lossless"),
+        ("prep", "freihand", tmp_path, "--depth"),
+        ("prep", "freihand", tmp_path, "--sequence-names", tmp_path / "names.txt"),
+        ("prep", "freihand", tmp_path, "--workers", "2", "--scheduler", "tcp://127.0.0.1:9"),
+        ("prep", "synthetic", "--masks"),
+        ("prep", "freihand", tmp_path, "--out", tmp_path / "a.h5"),
+        ("synth", "ho3d-v3", "--out", tmp_path / "a", "--n", "3"),
+        ("synth", "freihand", "--out", tmp_path / "a", "--frames", "3"),
+        ("synth", "frihand", "--out", tmp_path / "a"),
     ):
         assert handbench(*words).code == 2, words
 

@@ -9,7 +9,8 @@ import pytest
 
 from handbench.evaluation.protocol import load
 from handbench.hands.record import Hands
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 from tests.cli.test_bad_input import refused
 from tests.conftest import hands_in_view
 

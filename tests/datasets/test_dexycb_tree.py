@@ -15,12 +15,14 @@ import pytest
 import yaml
 
 from handbench import datasets
-from handbench.datasets.dexycb_labels import annotated, read_joint_3d, read_joints
-from handbench.datasets.dexycb_tree import list_sequences, read_intrinsics, read_meta, split_frames
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.hands.camera import project
 from handbench.hands.mano import HandModel
-from handbench.synth.dexycb import default_subjects, synthetic_labels, write_dexycb, write_tree
+from handbench.layouts.dexycb_labels import annotated, read_joint_3d, read_joints
+from handbench.layouts.dexycb_tree import list_sequences, read_intrinsics, read_meta, split_frames
+from handbench.layouts.folder import Folder
+from handbench.synth.dexycb import synthetic_labels, write_dexycb
+from handbench.synth.dexycb_tree import default_subjects, write_tree
 from handbench.synth.hand import synthetic_hand
 from tests.conftest import hands_in_view
 from tests.datasets.dexycb_layout import SERIALS, SUBJECTS, plant, read_golden, takes_of
@@ -155,7 +157,10 @@ class TestTreesThatAreNoDexYcb:
         with pytest.raises(MissingError, match=r"no complete DexYCB: it has no folder 20201022-subject-10\.") as caught:
             split_frames(tmp_path, "s0", "test")
         assert "DEX_YCB_DIR" in caught.value.hint
+        (tmp_path / "empty").mkdir()
         with pytest.raises(MissingError, match=r"20200709-subject-01, 20200813-subject-02 and 8 more"):
+            split_frames(tmp_path / "empty", "s0", "test")
+        with pytest.raises(MissingError, match=r"none does not exist"):
             split_frames(tmp_path / "none", "s0", "test")
 
     def test_other_than_a_hundred_sequences(self, tmp_path):
@@ -193,12 +198,12 @@ class TestTreesThatAreNoDexYcb:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "meta.yml").write_text(text)
         with pytest.raises(InvalidError, match=wrong):
-            read_meta(tmp_path)
+            read_meta(Folder(tmp_path, "DexYCB"), "")
         assert not (tmp_path / "made").exists()
 
     def test_no_meta_file(self, tmp_path):
         with pytest.raises(MissingError, match=r"meta.yml does not exist"):
-            read_meta(tmp_path)
+            read_meta(Folder(tmp_path, "DexYCB"), "")
 
 
 class TestLabels:
@@ -246,7 +251,7 @@ class TestLabels:
         with pytest.raises(InvalidError, match=r"labels_000000.npz has no joint_3d"):
             read_joint_3d(path)
         self.label(path, joint_3d=np.zeros((480, 640), np.float32))
-        with pytest.raises(InvalidError, match=r"joint_3d in .*labels_000000.npz has 1,228,928 bytes, not 21 points"):
+        with pytest.raises(InvalidError, match=r"joint_3d in .*labels_000000.npz has 1,228,928 bytes, not those of"):
             read_joint_3d(path)
         for damaged in (b"", b"no zip", pickle.dumps({"joint_3d": np.zeros(3)})):
             path.write_bytes(damaged)
@@ -388,7 +393,7 @@ class TestTheWriter:
 
     def test_again_the_same_bytes_of_joints(self, written, tmp_path):
         frames = split_frames(written, "s0", "test")
-        for (place, arrays), _ in zip(synthetic_labels(frames), range(20), strict=False):
+        for (place, arrays), _ in zip(synthetic_labels(frames, default_subjects()), range(20), strict=False):
             with np.load(written / place) as file:
                 np.testing.assert_array_equal(file["joint_3d"], arrays["joint_3d"])
 

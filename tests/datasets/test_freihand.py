@@ -7,17 +7,21 @@ import json
 import numpy as np
 import pytest
 
-from handbench.datasets.freihand import CARD, open_split, recover_root
+from handbench.datasets.freihand import CARD, recover_root
 from handbench.datasets.holdout import validation_mask
-from handbench.datasets.prepare import prepare
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.hands.camera import project
 from handbench.store.hands_file import HandsFile
 from tests.conftest import jpeg
+from tests.datasets import official
 
 
 def opened(root, split="train", partial=True):
-    return open_split(root, split, partial=partial, hand=None)
+    return official.opened("freihand", root, split, partial=partial)
+
+
+def prepared(root, path, split="train"):
+    return official.prepared("freihand", root, split, path, partial=True)
 
 
 def rewrite(path, change):
@@ -33,7 +37,7 @@ def test_the_official_counts():
 def test_each_image_has_the_annotation_of_its_id_modulo_the_list(freihand_layout):
     split = opened(freihand_layout)
     xyz = np.array(json.loads((freihand_layout / "training_xyz.json").read_text()))
-    hands, images = split.read(0, 20)
+    hands, images, *_ = split.read(0, 20)
     assert list(hands.id[[0, 19]]) == ["freihand/train/00000000", "freihand/train/00000019"]
     for i in range(20):
         assert np.array_equal(hands.joints[i], xyz[i % 5])
@@ -54,12 +58,12 @@ def test_with_the_official_list_the_modulus_is_32560(freihand_layout):
             (freihand_layout / "training/rgb" / f"{frame + 32560 * k:08d}.jpg").write_bytes(jpeg(k))
     split = opened(freihand_layout)
     assert list(split.index) == [355, 17620] * 4
-    hands, _ = split.read(0, 8)
+    hands, *_ = split.read(0, 8)
     assert np.array_equal(hands.joints[0], hands.joints[2])
 
 
 def test_projection_is_k_xyz_over_z_and_the_box_surrounds_it(freihand_layout):
-    hands, _ = opened(freihand_layout, "test").read(0, 3)
+    hands, *_ = opened(freihand_layout, "test").read(0, 3)
     x, y, z = hands.joints[1, 8]
     u, v = project(hands.joints, hands.camera)[1, 8]
     assert (u, v) == pytest.approx((480 * x / z + 112, 480 * y / z + 112))
@@ -68,7 +72,7 @@ def test_projection_is_k_xyz_over_z_and_the_box_surrounds_it(freihand_layout):
 
 
 def test_prepared_it_is_metres_right_hands_and_the_original_bytes(freihand_layout, tmp_path):
-    file = prepare(opened(freihand_layout, "test"), tmp_path / "freihand-test.h5")
+    file = prepared(freihand_layout, tmp_path / "freihand-test.h5", "test")
     hands = file.read()
     assert hands.joints.dtype == np.float64
     assert set(hands.side) == {"right"}
@@ -79,7 +83,7 @@ def test_prepared_it_is_metres_right_hands_and_the_original_bytes(freihand_layou
 
 
 def test_a_tenth_of_the_frames_is_held_out_with_all_its_backgrounds(freihand_layout, tmp_path):
-    file = prepare(opened(freihand_layout), tmp_path / "freihand-train.h5")
+    file = prepared(freihand_layout, tmp_path / "freihand-train.h5")
     mask = validation_mask(file)
     captures = file.column("capture")
     assert len(set(captures[mask])) == 1
@@ -122,7 +126,7 @@ def test_an_unknown_split_is_a_usage_error(freihand_layout):
 
 def test_evaluation_without_published_truth_has_no_joints(freihand_layout):
     (freihand_layout / "evaluation_xyz.json").unlink()
-    hands, _ = opened(freihand_layout, "test").read(0, 3)
+    hands, *_ = opened(freihand_layout, "test").read(0, 3)
     assert hands.joints is None
     assert hands.box is None
     assert hands.camera.shape == (3, 3, 3)
@@ -148,7 +152,7 @@ def test_a_cut_jpeg_is_invalid_and_named_and_nothing_is_written(freihand_layout,
     data = path.read_bytes()
     path.write_bytes(data[: keep if isinstance(keep, int) else int(keep * len(data))])
     with pytest.raises(InvalidError, match=r"00000013\.jpg"):
-        prepare(opened(freihand_layout), tmp_path / "out.h5")
+        prepared(freihand_layout, tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
 
 
@@ -165,7 +169,7 @@ def test_a_cut_jpeg_is_invalid_and_named_and_nothing_is_written(freihand_layout,
 def test_a_truth_that_contradicts_its_layout_stops(freihand_layout, tmp_path, change, says):
     rewrite(freihand_layout / "training_xyz.json", lambda v: change(np.array(v)).tolist())
     with pytest.raises(InvalidError, match=says):
-        prepare(opened(freihand_layout), tmp_path / "out.h5")
+        prepared(freihand_layout, tmp_path / "out.h5")
 
 
 def test_an_image_without_annotation_is_never_given_anothers(freihand_layout, capsys):
@@ -185,7 +189,7 @@ def test_the_root_is_joint_nine_at_uv_and_focal_over_scale():
 
 
 def test_real_samples(real_data, tmp_path):
-    file = prepare(opened(real_data / "freihand/train5_native_derived"), tmp_path / "a.h5")
+    file = prepared(real_data / "freihand/train5_native_derived", tmp_path / "a.h5")
     assert isinstance(file, HandsFile)
     assert len(file) == 5
     hands = file.read()

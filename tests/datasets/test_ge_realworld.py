@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from handbench.datasets.ge_realworld import open_split
 from handbench.datasets.holdout import validation_mask
-from handbench.datasets.prepare import prepare
 from handbench.errors import InvalidError, MissingError
 from handbench.hands.camera import apply_affine, project
 from tests.conftest import hands_in_view, jpeg
+from tests.datasets import official
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def layout(tmp_path):
 
 def test_centimetres_become_metres_and_the_crop_is_the_published_one(layout, tmp_path):
     root, joints, uv, box = layout
-    file = prepare(open_split(root, "test", partial=False, hand=None), tmp_path / "a.h5")
+    file = official.prepared("ge-realworld", root, "test", tmp_path / "a.h5")
     hands = file.read()
     assert len(hands) == 117
     assert hands.id[0] == "ge-realworld/test/00466"
@@ -51,7 +50,7 @@ def test_centimetres_become_metres_and_the_crop_is_the_published_one(layout, tmp
 
 def test_validation_is_the_last_tenth_before_the_test_frames(layout, tmp_path):
     root, *_ = layout
-    file = prepare(open_split(root, "train", partial=False, hand=None), tmp_path / "a.h5")
+    file = official.prepared("ge-realworld", root, "train", tmp_path / "a.h5")
     mask = validation_mask(file)
     assert len(file) == 466
     assert list(np.flatnonzero(mask)) == list(range(419, 466))
@@ -61,10 +60,10 @@ def test_another_unit_or_count_is_refused(layout, tmp_path):
     root, joints, *_ = layout
     scipy.io.savemat(root / "pose_gt.mat", {"pose_gt": joints * 1000})
     with pytest.raises(InvalidError, match="decimetres"):
-        prepare(open_split(root, "test", partial=False, hand=None), tmp_path / "a.h5")
+        official.prepared("ge-realworld", root, "test", tmp_path / "a.h5")
     scipy.io.savemat(root / "pose_gt.mat", {"pose_gt": joints[:500] * 100})
     with pytest.raises(InvalidError, match="do not belong together"):
-        open_split(root, "test", partial=False, hand=None)
+        official.opened("ge-realworld", root, "test")
 
 
 def test_a_missing_or_cut_mat_file_is_named(layout):
@@ -72,16 +71,16 @@ def test_a_missing_or_cut_mat_file_is_named(layout):
     data = (root / "params.mat").read_bytes()
     (root / "params.mat").write_bytes(data[: len(data) // 2])
     with pytest.raises(InvalidError, match=r"params\.mat"):
-        open_split(root, "test", partial=False, hand=None)
+        official.opened("ge-realworld", root, "test")
     (root / "params.mat").unlink()
     with pytest.raises(MissingError, match=r"params\.mat"):
-        open_split(root, "test", partial=False, hand=None)
+        official.opened("ge-realworld", root, "test")
 
 
 def test_real_frames_carry_the_figures_of_a_mean_pose(real_data, tmp_path):
     """Mean training pose against the test frames, root-aligned at the wrist: 52.57 mm."""
-    train = prepare(open_split(real_data / "ge_realworld", "train", partial=False, hand=None), tmp_path / "a.h5").read()
-    test = prepare(open_split(real_data / "ge_realworld", "test", partial=False, hand=None), tmp_path / "b.h5").read()
+    train = official.prepared("ge-realworld", real_data / "ge_realworld", "train", tmp_path / "a.h5").read()
+    test = official.prepared("ge-realworld", real_data / "ge_realworld", "test", tmp_path / "b.h5").read()
     mean = (train.joints - train.joints[:, :1]).mean(0)
     error = np.linalg.norm(test.joints - test.joints[:, :1] - mean, axis=-1).mean()
     assert 1000 * error == pytest.approx(52.57, abs=0.005)

@@ -11,7 +11,7 @@ from handbench.evaluation import archive
 from handbench.evaluation.importing import read_predictions
 from handbench.evaluation.truth import read_truth
 from handbench.hands.joints import from_fh21
-from handbench.store.hands_file import write_hands
+from handbench.store.hands_writer import write_hands
 
 IDS = [f"freihand/test/{i:08d}" for i in range(6)]
 

@@ -10,7 +10,7 @@ from handbench.evaluation.scoring import evaluate
 from handbench.evaluation.truth import read_truth
 from handbench.hands.joints import from_fh21
 from handbench.hands.record import Hands
-from handbench.store.hands_file import write_hands
+from handbench.store.hands_writer import write_hands
 
 
 def text_of(truth, predicted):

@@ -18,7 +18,7 @@ from handbench.evaluation.suspicions import suspect
 from handbench.hands.joints import from_fh21
 from handbench.hands.record import Hands
 from handbench.store import json_arrays
-from handbench.store.hands_file import write_hands
+from handbench.store.hands_writer import write_hands
 from handbench.store.json_arrays import read_array
 
 COLUMNS = [f"{axis}{joint}" for joint in range(21) for axis in "xyz"]

@@ -14,7 +14,8 @@ from handbench.evaluation.submission import protocol_of, write_submission
 from handbench.hands.record import Hands
 from handbench.metrics import align
 from handbench.metrics.errors import mpjpe
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 from tests.conftest import hands_in_view
 
 # HO-3D's order out of FH21, by hand from the official description: wrist, index, middle, little, ring, thumb, tips

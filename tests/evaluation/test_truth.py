@@ -13,7 +13,8 @@ from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation.protocol import load, names
 from handbench.evaluation.scoring import evaluate
 from handbench.evaluation.truth import read_truth
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 from tests.conftest import hands_in_view
 from tests.datasets.dexycb_layout import SUBJECTS, plant, put_label, read_golden
 

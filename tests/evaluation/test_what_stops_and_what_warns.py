@@ -12,7 +12,8 @@ from handbench.evaluation.protocol import load
 from handbench.evaluation.scoring import evaluate
 from handbench.hands.joints import from_fh21
 from handbench.hands.record import Hands
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 
 
 def test_missing_samples_are_named(make_hands, noisy):

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handbench.datasets import names, stb_frames
+from handbench.datasets import names
 from handbench.errors import InvalidError, UsageError
 from handbench.hands.camera import project
 from handbench.hands.joints import to_fh21
 from handbench.hands.palm import RECIPES, palm_from_wrist, wrist_from_palm
+from handbench.layouts import stb_frames
 
 OUT = {
     "ge": "out_wrist_ring2p0_ge_zb",

@@ -52,6 +52,14 @@ def test_depth_and_silhouette_agree_with_ray_casts(crumpled):
     assert np.percentile(np.abs(got.depth[both] - want[both]), 99.5) < 2e-6
 
 
+def test_the_silhouette_is_the_mask_of_the_depth_map(crumpled):
+    vertices, faces = crumpled
+    for camera, size in ((CAMERA, SIZE), (CAMERA * [[4], [4], [1]], (150, 190)), (CAMERA, (3, 2))):
+        assert np.array_equal(silhouette(vertices, faces, camera, size), rasterise(vertices, faces, camera, size).mask)
+    for moved in (vertices - [0, 0, 1.0], vertices - [0, 0, 0.5], vertices + [9.0, 0, 0]):
+        assert np.array_equal(silhouette(moved, faces, CAMERA, SIZE), rasterise(moved, faces, CAMERA, SIZE).mask)
+
+
 def test_the_point_at_the_barycentric_coordinates_lies_on_the_pixel_and_at_the_depth(crumpled):
     vertices, faces = crumpled
     got = rasterise(vertices, faces, CAMERA, SIZE)

@@ -50,23 +50,38 @@ def timed(folder: Path, *arguments: object) -> float:
     return time.monotonic() - begun
 
 
-def test_prep(official, keep):
-    command = ("prep", "freihand", "--partial")
-    whole = timed(official / "whole", *command)
-    moments = np.random.default_rng(0).uniform(0.1 * whole, 1.0 * whole, 12).tolist()
+# enough frames that a run lasts longer than its start
+KILLED = {
+    "freihand": (("--n", "1500"), "train"),
+    "ho3d-v3": (("--sequences", "12", "--frames", "40"), "train"),
+    "dexycb": (("--sequences", "40", "--frames", "6"), "s0-train"),
+}
+KILLS, IN_A_ROW = 10, 5
+
+
+@pytest.mark.parametrize("dataset", KILLED)
+def test_prep(tmp_path, keep, dataset):
+    sizes, split = KILLED[dataset]
+    root = tmp_path / "data" / dataset
+    assert start(tmp_path / "a", "synth", dataset, "--out", root, *sizes).wait() == 0
+    command = ["prep", dataset, "--partial", "--split", split]
+    command += ["--sequence-names", root / "sequence-names.txt"] if dataset == "dexycb" else []
+    whole = timed(tmp_path / "whole", *command)
+    rng = np.random.default_rng(sorted(KILLED).index(dataset))
+    moments = rng.uniform(0.15 * whole, 0.95 * whole, KILLS).tolist()
+    name = f"runs/data/{dataset}-{split}.h5"
+    uncut = HandsFile(tmp_path / "whole" / name)
     hits = 0
-    for k in range(3):
-        hits += killed_until_done(official / f"killed{k}", moments[4 * k : 4 * k + 4], *command)
-        for split in ("train", "test"):
-            name = f"runs/data/freihand-{split}.h5"
-            killed, uncut = HandsFile(official / f"killed{k}" / name), HandsFile(official / "whole" / name)
-            killed.verify()
-            assert killed.checksums == uncut.checksums
-        left = {path.name for path in (official / f"killed{k}/runs/data").iterdir()}
-        assert left == {"freihand-train.h5", "freihand-test.h5"}
-    assert hits >= 6
-    what = "kill -9 during prep freihand (1,200 + 150 images); afterwards every array equals an uncut run's"
-    keep("kill-prep", {"what": what, "moments_s": moments, "alive": hits})
+    for k in range(KILLS // IN_A_ROW):
+        folder = tmp_path / f"killed{k}"
+        hits += killed_until_done(folder, moments[IN_A_ROW * k : IN_A_ROW * (k + 1)], *command)
+        killed = HandsFile(folder / name)
+        killed.verify()
+        assert killed.checksums == uncut.checksums
+        assert [path.name for path in (folder / "runs/data").iterdir()] == [Path(name).name], "nothing is left beside it"
+    assert hits >= KILLS // 2
+    what = f"kill -9 during prep {dataset} ({len(uncut):,} samples); afterwards every array equals an uncut run's"
+    keep(f"kill-prep-{dataset}", {"what": what, "seconds_uncut": whole, "moments_s": moments, "alive": hits})
 
 
 def test_train(official, keep):

@@ -17,7 +17,6 @@ from handbench.inference.predict import predict_in_memory
 from handbench.metrics.align import procrustes
 from handbench.metrics.errors import mpjpe
 from handbench.store.hands_file import HandsFile
-from tests.cli.conftest import handbench  # noqa: F401
 
 pytestmark = pytest.mark.proof
 TINY = ("--size", "tiny", "--data", "ge-realworld", "--device", "cpu", "--set", "model.output_joints=lixel")
@@ -29,12 +28,12 @@ def processor_minutes() -> float:
 
 
 @pytest.fixture
-def prepared(handbench, home, real_data):  # noqa: F811
+def prepared(handbench, home, real_data):
     assert handbench("prep", "ge-realworld", real_data / "ge_realworld").code == 0
     return home
 
 
-def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, keep):  # noqa: F811
+def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, keep):
     settings = ("train.epochs=14", "train.pretrain_epochs=16", "train.lr_decay_every=8")
     sets = [word for setting in settings for word in ("--set", setting)]
     assert handbench("train", "mean-pose", "--data", "ge-realworld").code == 0
@@ -79,7 +78,7 @@ def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, 
         assert rows["mpjpe", alignment].high < 0, rows["mpjpe", alignment]
 
 
-def test_it_overfits_32_images(handbench, prepared, keep):  # noqa: F811
+def test_it_overfits_32_images(handbench, prepared, keep):
     still = [f"data.{name}=0" for name in ("rotation", "scale", "shift", "colour")]
     still += ["data.limit=32", "model.clip.enabled=false", "train.validate_every=1000"]
     still += ["train.epochs=160", "train.pretrain_epochs=60", "train.lr_decay_every=60"]

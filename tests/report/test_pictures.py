@@ -8,7 +8,8 @@ import numpy as np
 from handbench.hands.record import Hands
 from handbench.report.contact_sheet import CAPTION, FINGER_COLOURS, GAP, TILE, Tile, draw_contact_sheet
 from handbench.report.overlays import draw_predictions, draw_truth
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 from tests.conftest import CAMERA, hands_in_view
 
 

@@ -15,7 +15,6 @@ from handbench.methods.base import Method, ModelConfig, Prediction
 from handbench.speed.clock import Effort, Timing, measure, median_interval
 from handbench.speed.cost import cost
 from handbench.speed.run import file_name
-from tests.cli.conftest import handbench  # noqa: F401
 from tests.training.test_loop import toy_hand
 
 SHORT = Effort("short", 4, 0.0, 0.5, 30, 0.0)

@@ -16,7 +16,8 @@ import pytest
 
 from handbench.errors import InvalidError, MissingError
 from handbench.hands.record import Hands
-from handbench.store.hands_file import HandsFile, write_hands
+from handbench.store.hands_file import HandsFile
+from handbench.store.hands_writer import write_hands
 from handbench.store.parts import Parts
 
 
@@ -67,7 +68,7 @@ def test_a_file_crosses_to_another_process_and_opens_anew(tmp_path):
 def test_blocks_in_any_order_make_the_file_that_one_write_makes(tmp_path):
     hands, images = some_hands(10)
     write_hands(tmp_path / "whole.h5", hands, images)
-    with Parts(tmp_path / "parts.h5", hands.id, {}, block=3) as parts:
+    with Parts(tmp_path / "parts.h5", len(hands), {}, block=3) as parts:
         for start, stop in reversed(parts.todo()):
             parts.write(start, hands.take(slice(start, stop)), images[start:stop])
         joined = parts.finish(dict(hands.meta))
@@ -77,17 +78,17 @@ def test_blocks_in_any_order_make_the_file_that_one_write_makes(tmp_path):
 
 def test_a_second_run_resumes_the_same_plan_and_not_another(tmp_path):
     hands, images = some_hands(9)
-    with Parts(tmp_path / "a.h5", hands.id, {"source": 1}, block=4) as parts:
+    with Parts(tmp_path / "a.h5", len(hands), {"source": 1}, block=4) as parts:
         parts.write(4, hands.take(slice(4, 8)), images[4:8])
-    with Parts(tmp_path / "a.h5", hands.id, {"source": 1}, block=4) as parts:
+    with Parts(tmp_path / "a.h5", len(hands), {"source": 1}, block=4) as parts:
         assert parts.todo() == [(0, 4), (8, 9)]
-    with Parts(tmp_path / "a.h5", hands.id, {"source": 2}, block=4) as parts:
+    with Parts(tmp_path / "a.h5", len(hands), {"source": 2}, block=4) as parts:
         assert parts.todo() == [(0, 4), (4, 8), (8, 9)]
 
 
 def test_two_runs_into_one_file_are_refused(tmp_path):
     hands, _ = some_hands(2)
-    first, second = (Parts(tmp_path / "a.h5", hands.id, {}) for _ in range(2))
+    first, second = (Parts(tmp_path / "a.h5", len(hands), {}) for _ in range(2))
     with first, pytest.raises(InvalidError, match="Another run"), second:
         pass
 
@@ -156,7 +157,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(tmp_path):
         from pathlib import Path
         from test_hands_file import some_hands
         from handbench.errors import MissingError
-        from handbench.store.hands_file import write_hands
+        from handbench.store.hands_writer import write_hands
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
@@ -180,7 +181,7 @@ def test_a_killed_run_resumes_to_the_same_arrays(tmp_path):
         from test_hands_file import some_hands
         from handbench.store.parts import Parts
         hands, images = some_hands(40)
-        with Parts(Path(sys.argv[1]), hands.id, {{}}, block=4) as parts:
+        with Parts(Path(sys.argv[1]), len(hands), {{}}, block=4) as parts:
             todo = parts.todo()
             for start, stop in todo:
                 parts.write(start, hands.take(slice(start, stop)), images[start:stop])

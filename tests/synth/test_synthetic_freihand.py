@@ -10,16 +10,21 @@ import pytest
 
 from handbench.errors import InvalidError, UsageError
 from handbench.synth import freihand
-from handbench.synth.freihand import write_freihand
 from handbench.synth.hand import synthetic_hand
+from handbench.synth.layout import Size
 
 N, N_EVAL = 3, 2
+SIZE = Size(samples=N, held=N_EVAL)
+
+
+def write(out, size=SIZE, seed=11, advance=lambda steps: None):
+    freihand.write(out, size, seed, synthetic_hand, advance)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     out = tmp_path_factory.mktemp("freihand") / "set"
-    write_freihand(out, N, N_EVAL, seed=11)
+    write(out)
     return out
 
 
@@ -89,14 +94,16 @@ def test_the_mano_vector_gives_back_the_mesh_by_the_official_rule(root):
         focal = 0.5 * (camera[:, 0, 0] + camera[:, 1, 1])
         root_xyz = np.column_stack([uv - camera[:, :2, 2], focal]) / scale[:, None]
         shift = (root_xyz - joints[:, 9])[:, None]
-        assert np.abs(vertices + shift - verts).max() < 2e-8
-        assert np.abs(joints + shift - xyz).max() < 2e-8
+        assert np.abs(vertices + shift - verts).max() < 2e-10
+        assert np.abs(joints + shift - xyz).max() < 2e-10
 
 
 def test_scale_is_the_length_of_the_middle_fingers_first_phalanx(root):
     for split in ("training", "evaluation"):
         xyz = np.array(read(root, f"{split}_xyz.json"))
-        assert np.allclose(read(root, f"{split}_scale.json"), np.linalg.norm(xyz[:, 9] - xyz[:, 10], axis=1), atol=3e-8)
+        assert np.allclose(
+            read(root, f"{split}_scale.json"), np.linalg.norm(xyz[:, 9] - xyz[:, 10], axis=1), atol=3e-10
+        )
     assert 0.03 < np.mean(read(root, "training_scale.json")) < 0.06
 
 
@@ -112,7 +119,7 @@ def test_evaluation_annotations_repeat_the_lists(root):
 def test_nobody_takes_it_for_freihand(root):
     marker = read(root, "handbench-synthetic.json")
     assert marker["source"] == "handbench synthetic hand"
-    assert (marker["seed"], marker["n"], marker["n_eval"]) == (11, 3, 2)
+    assert (marker["seed"], marker["samples"], marker["held"]) == (11, 3, 2)
     assert marker["version"]
 
 
@@ -120,24 +127,27 @@ def test_an_interrupted_run_continues_and_ends_the_same(root, tmp_path, monkeypa
     class Stop(Exception):
         pass
 
-    def stop(done, total):
-        if done == 2:
+    done = []
+
+    def stop(steps):
+        done.append(steps)
+        if sum(done) == 8:
             raise Stop
 
     out = tmp_path / "again"
     with pytest.raises(Stop):
-        write_freihand(out, N, N_EVAL, seed=11, progress=stop)
+        write(out, advance=stop)
     assert not list(out.glob("training_*.json*"))  # no list that looks whole
     kept = {p: p.stat().st_mtime_ns for p in out.rglob("*.jpg")}
     assert len(kept) == 10
-    written = []
-    original = freihand._write_image
-    monkeypatch.setattr(freihand, "_write_image", lambda path, image: (written.append(path), original(path, image)))
+    painted = []
+    original = freihand.put_rgb
+    monkeypatch.setattr(freihand, "put_rgb", lambda path, image: (painted.append(path), original(path, image)))
     told = []
-    write_freihand(out, N, N_EVAL, seed=11, progress=lambda done, total: told.append((done, total)))
-    assert len(written) == 17 - 10
+    write(out, advance=told.append)
+    assert len(painted) == 17 - 10
     assert all(p.stat().st_mtime_ns == t for p, t in kept.items())
-    assert told == [(i + 1, 5) for i in range(5)]
+    assert sum(told) == freihand.images(SIZE) == 14
     for path in root.rglob("*"):
         if path.is_file():
             assert (out / path.relative_to(root)).read_bytes() == path.read_bytes()
@@ -146,10 +156,29 @@ def test_an_interrupted_run_continues_and_ends_the_same(root, tmp_path, monkeypa
 def test_a_folder_with_something_else_in_it_is_left_alone(root, tmp_path):
     (tmp_path / "training_K.json").write_text("[]")
     with pytest.raises(InvalidError, match="not empty"):
-        write_freihand(tmp_path, 1, 0)
+        write(tmp_path)
     assert (tmp_path / "training_K.json").read_text() == "[]"
     with pytest.raises(InvalidError, match="otherwise"):
-        write_freihand(root, N, N_EVAL, seed=12)
-    with pytest.raises(UsageError):
-        write_freihand(tmp_path / "new", -1, 0)
+        write(root, seed=12)
+    for size in (Size(samples=0, held=1), Size(samples=1, held=-1)):
+        with pytest.raises(UsageError, match="at least 1"):
+            write(tmp_path / "new", size)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_truth_is_what_the_reader_finds(root, split):
+    from handbench.datasets.card import Wanted
+    from handbench.datasets.freihand import open_split
+    from handbench.layouts.folder import Folder
+
+    opened = open_split(Folder(root, "FreiHAND"), split, Wanted(partial=True, right=synthetic_hand()))
+    hands = opened.read(0, len(opened)).hands
+    true = freihand.truth(split, SIZE, 11, synthetic_hand)
+    assert [name for name, _ in hands.arrays()] == [name for name, _ in true.arrays()]
+    for name, expected in true.arrays():
+        got = getattr(hands, name)
+        if expected.dtype.kind == "f":
+            assert np.abs(got - expected).max() < 1e-9, name
+        else:
+            assert np.array_equal(got, expected), name

@@ -15,8 +15,6 @@ import pytest
 import torch
 from torch import nn
 
-from handbench.datasets.freihand import open_split
-from handbench.datasets.prepare import prepare
 from handbench.errors import InvalidError
 from handbench.hands.mano import MANO_ARRAYS, HandModel
 from handbench.inference.checkpoint import read_checkpoint
@@ -25,6 +23,7 @@ from handbench.recipe import Data, Recipe, Train
 from handbench.training.loop import Trainer
 from handbench.training.plan import Plan
 from tests.conftest import freihand_layout  # noqa: F401
+from tests.datasets import official
 
 
 class Toy(Method):
@@ -78,7 +77,7 @@ def run(plan: Plan, toy: Toy | None = None) -> None:
 
 @pytest.fixture
 def file(freihand_layout, tmp_path):  # noqa: F811
-    return prepare(open_split(freihand_layout, "train", partial=True, hand=None), tmp_path / "train.h5")
+    return official.prepared("freihand", freihand_layout, "train", tmp_path / "train.h5", partial=True)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -259,7 +258,7 @@ def test_a_signal_to_the_whole_group_saves_and_ends_with_130(file, tmp_path):
 
 
 def test_a_test_split_is_never_trained_on(freihand_layout, tmp_path):  # noqa: F811
-    test = prepare(open_split(freihand_layout, "test", partial=True, hand=None), tmp_path / "test.h5")
+    test = official.prepared("freihand", freihand_layout, "test", tmp_path / "test.h5", partial=True)
     with pytest.raises(InvalidError, match="test split"):
         make_plan(test, tmp_path / "a")
 

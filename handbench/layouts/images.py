@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from handbench.errors import InvalidError, MissingError
+from handbench.errors import InvalidError
+from handbench.layouts.folder import Folder
 
 # a hand crop or a camera frame; what is larger is no image of a hand dataset
 MAX_SIDE = 8192
 
 
-def read_image(path: Path) -> tuple[bytes, tuple[int, int]]:
-    """The bytes of a JPEG or PNG file and its (width, height).
+def read_image(folder: Folder, inside: str, size: tuple[int, int] | None = None) -> tuple[bytes, tuple[int, int]]:
+    """The bytes of a JPEG or PNG file and its (width, height), which must be `size` where that is given.
 
     Raises MissingError; InvalidError naming the file where it is cut short, of another kind, or absurdly large.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise MissingError(f"The image {path} does not exist.", "Is the download complete?") from None
-    except OSError as error:
-        raise InvalidError(f"The image {path} cannot be read: {error.strerror}.", "Fetch it again.") from None
-    return data, image_size(data, str(path))
+    data = folder.read(inside)
+    found = image_size(data, f"{folder.root}/{inside}")
+    if size is not None and found != size:
+        raise InvalidError(
+            f"{folder.root}/{inside} is {found[0]}x{found[1]}, not {size[0]}x{size[1]}.", "Fetch it again."
+        )
+    return data, found
 
 
-def fingerprint(arrays: Mapping[str, NDArray], images: Iterable[Path]) -> str:
-    """Twelve hex digits of what a split is read from: its annotations, and name, size and date of each image."""
+def fingerprint(arrays: Mapping[str, NDArray], folder: Folder, files: Iterable[str]) -> str:
+    """Twelve hex digits of what a split is read from: its annotations, and name, size and date of each file."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-    for image in images:
+    root = f"{folder.root}/"
+    for file in files:
         try:
-            seen = image.stat()
-            digest.update(f"{image.name} {seen.st_size} {seen.st_mtime_ns}".encode())
+            seen = os.stat(root + file)
+            digest.update(f"{file} {seen.st_size} {seen.st_mtime_ns}".encode())
         except OSError:
             # reading it will say what is wrong
-            digest.update(image.name.encode())
+            digest.update(file.encode())
     return digest.hexdigest()[:12]
 
 
@@ -76,15 +78,33 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 def decode(data: bytes, name: str) -> NDArray:
     """Encoded image -> RGB (H, W, 3) uint8; raises InvalidError naming it."""
+    return cv2.cvtColor(decode_bgr(data, name), cv2.COLOR_BGR2RGB)
+
+
+def decode_bgr(data: bytes, name: str) -> NDArray:
+    """Encoded image -> BGR (H, W, 3) uint8; raises InvalidError naming it."""
     image_size(data, name)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise InvalidError(f"{name} cannot be decoded.", "Fetch it again.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
+
+
+def decode_as_is(data: bytes, name: str) -> NDArray:
+    """Encoded mask or depth -> its array, channels in OpenCV's order BGR; raises InvalidError naming it."""
+    image_size(data, name)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InvalidError(f"{name} cannot be decoded.", "Fetch it again.")
+    return image
 
 
 def encode_jpeg(image: NDArray) -> bytes:
     """RGB (H, W, 3) uint8 -> JPEG 95."""
-    good, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    return encode_bgr(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
+
+
+def encode_bgr(image: NDArray, settings: list[int], kind: str = ".jpg") -> bytes:
+    good, data = cv2.imencode(kind, image, settings)
     assert good
     return data.tobytes()

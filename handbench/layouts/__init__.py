@@ -1,0 +1,1 @@
+"""What official files are made of: images, folders, calibration, labels; and what prep makes of a frame."""
