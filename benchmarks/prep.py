@@ -139,8 +139,8 @@ def memory(work: Path, few: int, many: int) -> dict[str, Any]:
         root = prep_trees.hanco(work / f"hanco-{n}", n)
         command = [sys.executable, "-m", "handbench", "prep", "hanco", root, "--partial", "--workers", 2]
         seen = measured(work / "log", *command, home=work / f"hanco-home-{n}")
-        peaks[n], seconds[n] = seen["peak_bytes"], seen["seconds"]
-    return {"few": few, "many": many, "peak_bytes": peaks, "seconds": seconds, "ratio": peaks[many] / peaks[few]}
+        peaks[str(n)], seconds[str(n)] = seen["peak_bytes"], seen["seconds"]
+    return {"few": few, "many": many, "peak_bytes": peaks, "seconds": seconds, "ratio": peaks[str(many)] / peaks[str(few)]}
 
 
 def main() -> None:
@@ -171,7 +171,8 @@ def main() -> None:
     print(tabulate(table, ["case, workers", "frames", "handbench/s", "limit/s", "share", "floor", "peak MB"]))
     if flat:
         for n in (flat["few"], flat["many"]):
-            print(f"memory: {n:,} frames, peak {flat['peak_bytes'][n] / 1e6:,.0f} MB, {flat['seconds'][n]:.1f} s")
+            peak, seconds = flat["peak_bytes"][str(n)], flat["seconds"][str(n)]
+            print(f"memory: {n:,} frames, peak {peak / 1e6:,.0f} MB, {seconds:.1f} s")
         print(f"ratio {flat['ratio']:.2f}, at most {FLAT}")
     if given.json:
         machine = {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.system()}

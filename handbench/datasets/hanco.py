@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from handbench.console import say
 from handbench.datasets.card import Block, Card, Wanted, describe
-from handbench.datasets.freihand import mano_parameters, recover_root
-from handbench.errors import MissingError, UsageError
+from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.hands.camera import joint_box, project, unproject
+from handbench.hands.joints import MIDDLE_MCP
 from handbench.hands.mano import HandModel
 from handbench.hands.record import Hands
 from handbench.layouts.context_crop import ORIGINAL, encode_mask
@@ -163,13 +163,23 @@ class HancoSplit:
         }
         rows = np.flatnonzero(fit)
         if len(rows):
-            vectors = np.array([read_numbers(self.folder, f"shape/{places[k]}.json", (61,)) for k in rows])
-            pose, shape, moved = mano_parameters(vectors, camera[rows], self.hand)
-            moved = moved + root_of(vectors, camera[rows]) - recover_root(vectors, camera[rows])
-            vertices, _ = self.hand.forward(pose, shape, moved)
+            vectors = np.array([self._vector(places[k]) for k in rows])
+            pose, shape = vectors[:, :48].copy(), vectors[:, 48:58]
+            pose[:, 3:] += self.hand.hands_mean
+            vertices, joints16 = self.hand.forward(pose, shape)
+            middle = self.hand.joints21(vertices, joints16, "freihand")[:, MIDDLE_MCP]
+            moved = root_of(vectors, camera[rows]) - middle
+            vertices += moved[:, None]
             for name, value in zip(fields, (vertices, pose, shape, moved), strict=True):
                 fields[name][rows] = value
         return fields
+
+    def _vector(self, place: str) -> NDArray:
+        inside = f"shape/{place}.json"
+        vector = read_numbers(self.folder, inside, (61,))
+        if vector[60] <= 0:
+            raise InvalidError(f"{self.folder}/{inside} has a scale of {vector[60]:g}, not above 0.", "Fetch it again.")
+        return vector
 
     def _mask(self, place: str) -> bytes:
         """JPEG, so that its edges are neither 0 nor 255."""
@@ -182,8 +192,7 @@ class HancoSplit:
 def root_of(vectors: NDArray, camera: NDArray) -> NDArray:
     """Position (N, 3) m of joint 9: its pixel at the depth f / scale, f the mean focal length.
 
-    contra-hand: mano_utils.py, `calc_global_translation`. Where both focal lengths are one it is FreiHAND's
-    `recover_root`.
+    contra-hand: mano_utils.py, `calc_global_translation`; FreiHAND's `recover_root` where both focal lengths are one.
     """
     depth = (camera[:, 0, 0] + camera[:, 1, 1])[:, None] / 2 / vectors[:, 60:61]
     return unproject(vectors[:, None, 58:60], depth, camera)[:, 0]

@@ -42,7 +42,8 @@ class Frames:
 
 
 def find_frames(folder: Folder, kinds: tuple[str, ...], partial: bool) -> Frames:
-    """The valid frames of the sequences that have a folder in each of `kinds`, by eight cameras.
+    """The valid frames of the sequences that have a folder in each of `kinds`, by eight cameras; in `shape` only where
+    a frame has a fit.
 
     Raises MissingError where the index, a kind, or (unless `partial`) a sequence is not there, InvalidError for an
     index that is damaged or of another length.
@@ -52,13 +53,15 @@ def find_frames(folder: Folder, kinds: tuple[str, ...], partial: bool) -> Frames
         raise InvalidError(f"{folder}/{META} has {len(valid):,} sequences, HanCo has {SEQUENCES:,}.", AS_IT_IS)
     used = np.array([row.any() for row in valid], bool)
     there = used.copy()
+    fitted = np.array([(v & f).any() for v, f in zip(valid, fit, strict=True)], bool)
     for kind in kinds:
+        needed = fitted if kind == "shape" else used
         found = np.array([int(name) for name in folder.names(kind, "[0-9]{4}")], np.int64)
-        lacking = np.flatnonzero(used & ~np.isin(np.arange(len(used)), found))
+        lacking = np.flatnonzero(needed & ~np.isin(np.arange(len(needed)), found))
         if len(lacking) and not partial:
             raise MissingError(
-                f"The folder {folder}/{kind}/{lacking[0]:04d} does not exist; {len(lacking):,} of {len(used):,} "
-                "sequences have none.",
+                f"The folder {folder}/{kind}/{lacking[0]:04d} does not exist; {len(lacking):,} of "
+                f"{needed.sum():,} such folders are not there.",
                 AS_IT_IS,
             )
         there[lacking] = False
@@ -78,8 +81,8 @@ def find_frames(folder: Folder, kinds: tuple[str, ...], partial: bool) -> Frames
                 np.tile(fit[s][frame], CAMERAS),
             )
         )
-    sequence, camera, frame, fitted = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Frames(sequence, camera, frame, fitted, len(valid) == SEQUENCES and bool((there == used).all()))
+    sequence, camera, frame, with_fit = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Frames(sequence, camera, frame, with_fit, len(valid) == SEQUENCES and bool((there == used).all()))
 
 
 def _read_meta(folder: Folder) -> tuple[list[NDArray], list[NDArray]]:
@@ -116,6 +119,8 @@ def read_calibration(folder: Folder, inside: str) -> tuple[NDArray, NDArray]:
     pose = _numbers(read.get("M"), (CAMERAS, 4, 4), f"'M' in {path}")
     if not ((camera[:, 2] == [0, 0, 1]).all() and np.allclose(pose[:, 3], [0, 0, 0, 1], rtol=0, atol=1e-9)):
         raise InvalidError(f"{path} has a matrix whose last row is not that of a camera.", "Fetch it again.")
+    if not (camera[:, [0, 1], [0, 1]] > 0).all():
+        raise InvalidError(f"{path} has a focal length that is not above 0.", "Fetch it again.")
     return camera, pose
 
 

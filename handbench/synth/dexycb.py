@@ -35,7 +35,7 @@ from handbench.synth.take import Take, make_take
 SIZE = Size(sequences=ALL, frames=1)
 FINGERTIPS = {"right": "manopth", "left": "manopth-left"}
 UNANNOTATED = 0.1
-ASIDE, FAR_ASIDE = 0.05, 0.29
+ASIDE, FAR_ASIDE = 0.05, 0.24
 HAND = 255
 # columns without depth
 BLIND = 6

@@ -1,8 +1,8 @@
 """Writing synthetic hands in HanCo's folders: short sequences, uneven in length, each seen by eight cameras around it.
 
 A camera's image is a square around the hand, so that its K moves with the hand, as does HanCo's. Some frames are not
-valid (and have no `xyz`); of these, some have no fit (and no `shape`). Joints lie a millimetre beside the fitted hand: HanCo's
-are a network's. The other backgrounds (`rgb_merged`, ...) and `mask_fg` are not written.
+valid and have no `xyz`; of these, some have no fit and no `shape`. Joints lie a millimetre beside the fitted hand, as
+HanCo's are a network's. The other backgrounds (`rgb_merged`, ...) and `mask_fg` are not written.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ from handbench.cli import app
 from handbench.hands.joints import from_fh21
 from handbench.layouts.dexycb_labels import annotated, read_joints
 from handbench.layouts.dexycb_tree import split_frames
-from handbench.synth.dexycb import write_dexycb
+from handbench.layouts.folder import Folder
 from tests.conftest import hands_in_view
+from tests.datasets.dexycb_layout import plant, put_label
 
 OPENGL = np.array([1.0, -1.0, -1.0])
 
@@ -65,9 +66,12 @@ def test_ho3d_in_its_own_axes_and_order_without_a_flag(tmp_path):
 
 
 def test_dexycb_from_its_root_and_a_result_text(tmp_path):
-    root = tmp_path / "DexYCB"
-    write_dexycb(root)
-    frames = split_frames(root, "s0", "test")
+    root = plant(tmp_path / "DexYCB")
+    frames = split_frames(Folder(root, "DexYCB"), "s0-test")
+    labels = hands_in_view(len(frames))
+    labels[::10] = -1
+    for i, one in enumerate(labels):
+        put_label(root, frames.label(i), one)
     joints = read_joints(frames)
     valid = annotated(joints)
     rng = np.random.default_rng(0)

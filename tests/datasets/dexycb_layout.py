@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -51,9 +52,58 @@ def plant(root: Path, subjects: dict[str, list[dict]] | None = None) -> Path:
             (folder / "meta.yml").write_text(
                 f"serials: {json.dumps(SERIALS)}\nnum_frames: {take['num_frames']}\n"
                 f"ycb_ids: {json.dumps(take.get('ycb_ids', [1, 2]))}\nycb_grasp_ind: {take.get('ycb_grasp_ind', 0)}\n"
-                f"mano_sides: {json.dumps(take['mano_sides'])}\n"
+                f"mano_sides: {json.dumps(take['mano_sides'])}\nmano_calib: [{subject}_{take['mano_sides'][0]}]\n"
             )
     return root
+
+
+def plant_calibration(root: Path) -> None:
+    """Camera j: fx 600 + j, fy 610, principal point (320 - j, 240); betas 0.1 to 1.0 of right hands, -0.1 to -1.0 of
+    left ones. Some files have tuples, as Python's YAML writes them."""
+    folder = root / "calibration"
+    (folder / "intrinsics").mkdir(parents=True)
+    for j, serial in enumerate(SERIALS):
+        (folder / "intrinsics" / f"{serial}_640x480.yml").write_text(
+            f"color:\n  fx: {600 + j}.0\n  fy: 610.0\n  ppx: {320 - j}.0\n  ppy: 240.0\ndepth: !!python/tuple [1, 2]\n"
+        )
+    for subject in SUBJECTS:
+        for side, sign in (("right", 0.1), ("left", -0.1)):
+            path = folder / f"mano_{subject}_{side}" / "mano.yml"
+            path.parent.mkdir()
+            tag = "!!python/tuple " if side == "left" else ""
+            path.write_text(f"betas: {tag}{[round(sign * (k + 1), 1) for k in range(10)]}\n")
+
+
+def picture(seed: int) -> np.ndarray:
+    """A smooth BGR image (480, 640, 3), unlike any other seed's."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (640, 480), interpolation=cv2.INTER_CUBIC)
+
+
+def put_frame(
+    root: Path,
+    track: str,
+    frame: int,
+    joints: np.ndarray,
+    pose: np.ndarray | None = None,
+    seg: np.ndarray | None = None,
+    mm: int = 873,
+    seed: int = 0,
+) -> None:
+    """One frame of a camera: label with joints (21, 3) m and `pose_m` (51,), colour image, depth of `mm` everywhere but
+    in the first ten rows."""
+    pose = np.zeros(51) if pose is None else pose
+    seg = np.zeros((480, 640), np.uint8) if seg is None else seg
+    others = {
+        "pose_y": np.zeros((2, 3, 4), np.float32),
+        "pose_m": np.asarray(pose, np.float32)[None],
+        "joint_2d": np.full((1, 21, 2), -1, np.float32),
+    }
+    put_label(root, f"{track}/labels_{frame:06d}.npz", joints, seg=seg, **others)
+    assert cv2.imwrite(str(root / track / f"color_{frame:06d}.jpg"), picture(seed), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    depth = np.full((480, 640), mm, np.uint16)
+    depth[:10] = 0
+    assert cv2.imwrite(str(root / track / f"aligned_depth_to_color_{frame:06d}.png"), depth)
 
 
 def put_label(root: Path, place: str, joints: np.ndarray, **others: np.ndarray) -> None:

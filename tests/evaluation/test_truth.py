@@ -307,7 +307,7 @@ class TestDexYcb:
         with pytest.raises(InvalidError, match=rf"The label {path} cannot be read"):
             read_truth(root, "dexycb-s0")
         path.unlink()
-        with pytest.raises(MissingError, match=rf"The label {path} does not exist"):
+        with pytest.raises(MissingError, match=rf"{path} does not exist"):
             read_truth(root, "dexycb-s0")
         path.write_bytes(joints)
         for place in places:

@@ -13,7 +13,7 @@ from tests.conftest import CAMERA, hands_in_view, jpeg
 FRAMES = 30
 SIZES = {
     "dexter-object": Size(sequences=2, frames=3),
-    "dexycb": Size(sequences=20, frames=2),
+    "dexycb": Size(sequences=10, frames=2),
     "freihand": Size(samples=4, held=3),
     "ge-realworld": Size(samples=583),
     "hanco": Size(sequences=2, frames=3),

@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from handbench.datasets.card import Wanted
+from handbench.datasets.freihand import open_split
 from handbench.errors import InvalidError, UsageError
+from handbench.layouts.folder import Folder
 from handbench.synth import freihand
 from handbench.synth.hand import synthetic_hand
 from handbench.synth.layout import Size
@@ -168,10 +171,6 @@ def test_a_folder_with_something_else_in_it_is_left_alone(root, tmp_path):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_truth_is_what_the_reader_finds(root, split):
-    from handbench.datasets.card import Wanted
-    from handbench.datasets.freihand import open_split
-    from handbench.layouts.folder import Folder
-
     opened = open_split(Folder(root, "FreiHAND"), split, Wanted(partial=True, right=synthetic_hand()))
     hands = opened.read(0, len(opened)).hands
     true = freihand.truth(split, SIZE, 11, synthetic_hand)
