@@ -5,10 +5,12 @@
 copy    FreiHAND: images kept as they are. Limit: the same files read and written again, nothing else.
 crop    DexYCB: context crops of frames. Limit: the same JPEGs decoded, cut and encoded, nothing else.
 read    random samples of the finished file. Limit: the same JPEGs decoded from memory.
-memory  HanCo with 200,000 frames against 2,000: the largest process's peak.
+memory  HanCo with 200,000 frames against 20,000: the largest process's peak. (Blocks reach their full size of 1,024
+        frames at 16,384; below, memory grows with them.)
 
-Every run of `prep` is a fresh process, its start included; the limit is a process as well and uses as many workers. The
-best of the runs counts, and runs alternate. All files are in the page cache: what is measured is the work, not the disk.
+Every run of `prep` is a fresh process, its start included; the limit is a process as well and uses as many workers.
+The best of the runs counts, and runs alternate. All files are in the page cache: what is measured is the work, not the
+disk.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,30 +51,37 @@ def measured(log: Path, *command: object, home: Path) -> dict[str, Any]:
 
 
 def against_limit(
-    name: str, frames: int, work: Path, prep: list[object], limit: Callable[[int], list[object]], workers: int, runs: int
+    name: str, frames: int, work: Path, prep: list[object], limit: list[object], workers: int, runs: int
 ) -> dict[str, Any]:
     """Rates of `prep` and of its limit with as many workers, in turn."""
     best: dict[str, float] = {}
     peak = 0
     for run in range(runs):
-        ours = measured(work / "log", sys.executable, "-m", "handbench", *prep, home=work / f"home-{run}")
-        bare = measured(work / "log", *limit(workers), home=work)
+        words = (sys.executable, "-m", "handbench", *prep, "--workers", workers)
+        ours = measured(work / "log", *words, home=work / f"home-{run}")
+        bare = measured(work / "log", *limit, workers, home=work)
         peak = max(peak, ours["peak_bytes"])
         for what, seen in (("prep", ours), ("limit", bare)):
             best[what] = min(best.get(what, float("inf")), seen["seconds"])
     rates = {what: frames / seconds for what, seconds in best.items()}
     share = rates["prep"] / rates["limit"]
-    return {"case": name, "frames": frames, "workers": workers, "prep_per_s": rates["prep"], "limit_per_s": rates["limit"],
-            "share": share, "floor": FLOORS[name.split()[0]], "peak_bytes": peak}  # fmt: skip
+    return {
+        "case": name,
+        "frames": frames,
+        "workers": workers,
+        "prep_per_s": rates["prep"],
+        "limit_per_s": rates["limit"],
+        "share": share,
+        "floor": FLOORS[name.split()[0]],
+        "peak_bytes": peak,
+    }
 
 
 def copy(work: Path, n: int, runs: int) -> tuple[list[dict[str, Any]], Path]:
     root = prep_trees.freihand(work / "freihand", n)
     prep = ["prep", "freihand", root, "--split", "train", "--partial"]
     limit = [sys.executable, HERE / "prep_limits.py", "copy", root, work / "copied"]
-    rows = [
-        against_limit(f"copy {k}", 4 * n, work, [*prep, "--workers", k], lambda k: [*limit, k], k, runs) for k in (1, 2)
-    ]
+    rows = [against_limit(f"copy {k}", 4 * n, work, prep, limit, k, runs) for k in (1, 2)]
     return rows, work / f"home-{runs - 1}" / "data/freihand-train.h5"
 
 
@@ -89,11 +97,7 @@ def crop(work: Path, sequences: int, frames: int, runs: int) -> list[dict[str, A
             count = int(file.meta["frames"])
             prep_trees.windows(file, work / "windows.npz")
         limit = [sys.executable, HERE / "prep_limits.py", "crop", root, work / "windows.npz", work / "cropped"]
-        for k in (1, 2):
-            row = against_limit(
-                f"crop {kind} {k}", count, work, [*prep, "--workers", k], lambda k: [*limit, k], k, runs
-            )
-            rows.append(row)
+        rows += [against_limit(f"crop {kind} {k}", count, work, prep, limit, k, runs) for k in (1, 2)]
     return rows
 
 
@@ -140,7 +144,8 @@ def memory(work: Path, few: int, many: int) -> dict[str, Any]:
         command = [sys.executable, "-m", "handbench", "prep", "hanco", root, "--partial", "--workers", 2]
         seen = measured(work / "log", *command, home=work / f"hanco-home-{n}")
         peaks[str(n)], seconds[str(n)] = seen["peak_bytes"], seen["seconds"]
-    return {"few": few, "many": many, "peak_bytes": peaks, "seconds": seconds, "ratio": peaks[str(many)] / peaks[str(few)]}
+    ratio = peaks[str(many)] / peaks[str(few)]
+    return {"few": few, "many": many, "peak_bytes": peaks, "seconds": seconds, "ratio": ratio}
 
 
 def main() -> None:
@@ -157,12 +162,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="handbench-prep-") as name:
         work = Path(name)
         if "copy" in only:
-            copied, finished = copy(work, 50 if given.quick else 5000, runs)
+            copied, finished = copy(work, 50 if given.quick else 10000, runs)
             rows += copied + read(finished, 100 if given.quick else 5000, runs)
         if "crop" in only:
             rows += crop(work, *((10, 2) if given.quick else (40, 12)), runs)
         if "memory" in only:
-            flat = memory(work, *((200, 400) if given.quick else (2000, 200000)))
+            flat = memory(work, *((200, 400) if given.quick else (20000, 200000)))
     table = [
         [r["case"], f"{r['frames']:,}", f"{r['prep_per_s']:,.0f}", f"{r['limit_per_s']:,.0f}", f"{r['share']:.0%}",
          f"{r['floor']:.0%}" if r["floor"] else "-", f"{r['peak_bytes'] / 1e6:,.0f}" if r["peak_bytes"] else "-"]

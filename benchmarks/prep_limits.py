@@ -1,4 +1,4 @@
-"""The bare limits of `prep.py`: `copy ROOT OUT WORKERS`, `crop ROOT WINDOWS OUT WORKERS`. Nothing is checked or kept."""
+"""The bare limits of `prep.py`: `copy ROOT OUT WORKERS`, `crop ROOT WINDOWS OUT WORKERS`. Nothing is checked."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def main() -> None:
             with np.load(rest[0]) as known:
                 files, windows = known["files"].tolist(), known["windows"]
             step = -(-len(files) // workers)
+            parts = [slice(k * step, (k + 1) * step) for k in range(workers)]
             futures = [
-                pool.submit(crop, root, files[k * step : (k + 1) * step], windows[k * step : (k + 1) * step], f"{rest[1]}-{k}")
-                for k in range(workers)
-            ]  # fmt: skip
+                pool.submit(crop, root, files[part], windows[part], f"{rest[1]}-{k}") for k, part in enumerate(parts)
+            ]
         for future in futures:
             future.result()
 

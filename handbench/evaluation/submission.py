@@ -152,25 +152,26 @@ def _order(ids: NDArray, protocol: Protocol, truth_ids: NDArray | None, partial:
 
 
 def _blocks(file: HandsFile, field: str, index: NDArray, ids: NDArray) -> Iterator[NDArray]:
-    """One field in the order of `index`, float64; raises InvalidError for NaN and infinity."""
+    """One field in the order of `index`, as it is stored; raises InvalidError for NaN and infinity."""
     in_order = bool((index == np.arange(len(index))).all())
     whole = None if in_order else file.column(field)
     for start in range(0, len(index), BLOCK):
         part = index[start : start + BLOCK]
         array = file.column(field, start, start + BLOCK) if whole is None else whole[part]
-        points = np.array(array, np.float64)
-        block: dict[str, Any] = {field: points}
+        block: dict[str, Any] = {field: array}
         checks.require_finite(Hands(id=ids[part], **block), start, "predictions")
-        yield points
+        yield array
 
 
 def _as_written(blocks: Iterator[NDArray], written: Conventions, joints: bool) -> Iterator[NDArray]:
+    """Points as the official files have them, float64. Metres in single precision become millimetres in it, as the
+    official script of DexYCB makes them of its labels (hpe_eval.py): a truth written as predictions is that truth.
+    """
     turned, per_metre = np.array(AXES[written.axes]), PER_METRE[written.unit]
     for points in blocks:
         in_order = from_fh21(points, written.order) if joints and written.order != "fh21" else points
-        if (turned != 1).any():
-            in_order = in_order * turned
-        yield np.ascontiguousarray(in_order if per_metre == 1 else in_order * per_metre)
+        in_unit = in_order if per_metre == 1 else in_order * in_order.dtype.type(per_metre)
+        yield np.ascontiguousarray(in_unit, np.float64) * turned
 
 
 def _write_json(

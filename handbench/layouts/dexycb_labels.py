@@ -140,7 +140,7 @@ def annotated(joints: NDArray) -> NDArray:
 def mano_of(pose: NDArray, hand: HandModel) -> tuple[NDArray, NDArray]:
     """`pose_m` (N, 51) of one side -> the full pose (N, 48) axis-angle, mean pose added, and translation (N, 3) m; NaN
     where the label has no pose."""
-    known = pose.any(1)[:, None]
+    known = (pose != 0).any(1, keepdims=True)
     fingers = pose[:, 3:48].astype(np.float64) @ hand.hands_components + hand.hands_mean
     full = np.concatenate([pose[:, :3], fingers], 1)
     return np.where(known, full, np.nan), np.where(known, pose[:, 48:], np.float32(np.nan))

@@ -14,6 +14,7 @@ from handbench.inference.crops import Crops
 from handbench.inference.device import choose_device
 from handbench.methods import find
 from handbench.methods.base import Method
+from handbench.preparation.source import SyntheticSplit, present_hand
 from handbench.recipe import load_recipe
 from handbench.sections import validated
 from handbench.speed.clock import QUICK, STANDARD
@@ -21,7 +22,6 @@ from handbench.speed.latency import time_method
 from handbench.store.hands_file import HandsFile
 from handbench.store.hands_writer import write_hands
 from handbench.store.records import dump_json, write_json
-from handbench.preparation.source import SyntheticSplit, present_hand
 
 POOL, QUICK_POOL = 256, 32
 

@@ -103,27 +103,26 @@ def join_files(
         if left_out:
             file.create_dataset(LEFT_OUT, data=np.frombuffer(json.dumps(list(left_out)).encode(), np.uint8))
         layout = {name: Place(file[name].id.get_offset() or 0, p.dtype, p.shape) for name, p in layout.items()}
-    with open(path, "r+b", buffering=0) as out:
+    starts = _starts(layout, files)
+    with open(path, "r+b", buffering=0) as out, ThreadPoolExecutor(2) as pool:
         target = out.fileno()
 
-        def copy(name: str) -> tuple[str, str]:
-            place = layout[name]
-            at = place.offset
-            if name.endswith("/offsets"):
-                _copy_offsets(target, name, place, files)
-            else:
-                for file in files:
-                    at += _copy_rows(target, at, name, place, file)
-            if name.endswith("/bytes"):
-                return name, ""
-            return name, checksum(target, place, path)
+        def copy(i: int) -> None:
+            # a file is open only while it is copied: there may be more of them than a process may have open
+            with files[i] as file:
+                for name, place in layout.items():
+                    if name.endswith("/offsets"):
+                        pictures = name.replace("/offsets", "/bytes")
+                        before = starts[pictures][i] - layout[pictures].offset
+                        _copy_offsets(target, starts[name][i], name, file, before, first=i == 0)
+                    else:
+                        _copy_rows(target, starts[name][i], name, place, file)
 
-        with ThreadPoolExecutor(2) as pool:
-            # the largest first
-            order = sorted(layout, key=lambda name: -layout[name].row * layout[name].shape[0])
-            sums = dict(pool.map(copy, order))
-    for file in files:
-        file.close()
+        list(pool.map(copy, range(len(files))))
+        # the largest first
+        order = [name for name in layout if not name.endswith("/bytes")]
+        order.sort(key=lambda name: -layout[name].row * layout[name].shape[0])
+        sums = dict(zip(order, pool.map(lambda name: checksum(target, layout[name], path), order), strict=True))
     for stream in first.streams:
         sums[f"{stream}/bytes"] = sums.pop(f"{stream}/digests")
     with h5py.File(path, "r+") as file:
@@ -160,13 +159,23 @@ def _lay_out(file: h5py.File, name: str, place: Place) -> None:
     h5py.h5d.create(file.require_group(group).id, leaf.encode(), kind, space, settings)
 
 
-def _copy_rows(target: int, at: int, name: str, place: Place, source: HandsFile) -> int:
-    """Copy one file's array to byte `at`; returns how many bytes that are."""
+def _starts(layout: dict[str, Place], files: Sequence[HandsFile]) -> dict[str, list[int]]:
+    """The byte at which each file's part of each array begins."""
+    starts = {}
+    for name, place in layout.items():
+        # N samples have N + 1 offsets, and the leading 0 is the first file's
+        counts = [f.places[name].shape[0] - (name.endswith("/offsets") and i > 0) for i, f in enumerate(files)]
+        ends = np.cumsum([0, *counts]) * place.row + place.offset
+        starts[name] = ends[:-1].tolist()
+    return starts
+
+
+def _copy_rows(target: int, at: int, name: str, place: Place, source: HandsFile) -> None:
+    """Copy one file's array to byte `at`."""
     own = source.places[name]
     if own.dtype != place.dtype:
-        rows = source.rows(name).astype(place.dtype)
-        _write(target, memoryview(rows.tobytes()), at)
-        return rows.nbytes
+        _write(target, memoryview(source.rows(name).astype(place.dtype).tobytes()), at)
+        return
     size = own.row * own.shape[0]
     done, kernel = 0, hasattr(os, "copy_file_range")
     while done < size:
@@ -185,17 +194,12 @@ def _copy_rows(target: int, at: int, name: str, place: Place, source: HandsFile)
         if not copied:
             raise InvalidError(f"{source.path} was cut short while it was read.", "Run again.")
         done += copied
-    return size
 
 
-def _copy_offsets(target: int, name: str, place: Place, files: Sequence[HandsFile]) -> None:
-    at, end = place.offset, 0
-    for i, file in enumerate(files):
-        offsets = file.rows(name) + end
-        end = int(offsets[-1])
-        content = offsets[0 if i == 0 else 1 :].tobytes()
-        _write(target, memoryview(content), at)
-        at += len(content)
+def _copy_offsets(target: int, at: int, name: str, source: HandsFile, before: int, first: bool) -> None:
+    """Offsets of pictures that come after `before` bytes of others."""
+    offsets = source.rows(name)[0 if first else 1 :] + before
+    _write(target, memoryview(offsets.tobytes()), at)
 
 
 def _write(target: int, content: memoryview, at: int) -> None:

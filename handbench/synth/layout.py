@@ -60,7 +60,7 @@ def writer(dataset: str) -> ModuleType:
 
 
 def claim(out: Path, layout: str, about: Mapping[str, Any]) -> None:
-    """Put the mark down before anything else; raises InvalidError where the folder holds what this run does not write."""
+    """Put the mark down before anything else; raises InvalidError where the folder holds something else."""
     mark = {"source": SOURCE, "layout": layout, "version": VERSION, **about}
     path = out / SYNTHETIC_MARK
     if path.exists():

@@ -78,7 +78,8 @@ def test_prep(tmp_path, keep, dataset):
         killed = HandsFile(folder / name)
         killed.verify()
         assert killed.checksums == uncut.checksums
-        assert [path.name for path in (folder / "runs/data").iterdir()] == [Path(name).name], "nothing is left beside it"
+        left = [path.name for path in (folder / "runs/data").iterdir()]
+        assert left == [Path(name).name], "nothing is left beside it"
     assert hits >= KILLS // 2
     what = f"kill -9 during prep {dataset} ({len(uncut):,} samples); afterwards every array equals an uncut run's"
     keep(f"kill-prep-{dataset}", {"what": what, "seconds_uncut": whole, "moments_s": moments, "alive": hits})

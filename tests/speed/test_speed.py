@@ -123,7 +123,7 @@ def test_the_name_of_a_record_is_its_condition():
     assert file_name(record) == "speed-deformer-full.tiny-T1-b1-fp32-eager-torch2.13.0-cpu8-quick"
 
 
-def test_a_record_on_disk_has_every_sample_and_its_conditions(handbench, home):  # noqa: F811
+def test_a_record_on_disk_has_every_sample_and_its_conditions(handbench, home):
     ran = handbench("speed", "mean-pose", "--quick", "--device", "cpu", "--json", "-")
     assert ran.code == 0
     (record,) = json.loads(ran.out)

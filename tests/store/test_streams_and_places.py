@@ -150,3 +150,20 @@ def test_joining_without_the_kernel_s_copy_gives_the_same(tmp_path, monkeypatch)
     join_files(tmp_path / "b.h5", blocks, {"x": 1})
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
     assert json.loads(json.dumps(HandsFile(tmp_path / "a.h5").meta)) == {"x": 1}
+
+
+def test_more_blocks_are_joined_than_a_process_may_have_open_files(tmp_path):
+    import resource
+
+    hands, images = some_hands(90)
+    blocks = []
+    for i in range(90):
+        blocks.append(tmp_path / f"{i}.h5")
+        write_hands(blocks[-1], hands.take(slice(i, i + 1)), images[i : i + 1])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        join_files(tmp_path / "a.h5", blocks, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert same(HandsFile(tmp_path / "a.h5").read(), hands)
