@@ -1,7 +1,7 @@
 """Writing synthetic hands in DexYCB's folders: right and left hands that hold something, seen by eight cameras.
 
-`dexycb_tree.py` has which sequences there are and what is said of them. One frame in eleven has no annotation: no hand in
-the picture, -1 in every joint, 0 in the pose. One take in five is so far aside that cameras see a part of the hand.
+`dexycb_tree.py` has which sequences there are and what is said of them. One frame in eleven has no annotation: no hand
+in the picture, -1 in every joint, 0 in the pose. One take in five is so far aside that cameras see a part of the hand.
 
 What no source says, and is chosen here: depth is 0 in the first columns; objects that are not held are not in the
 picture, and their poses are those of things that lie around the world's origin.
@@ -49,10 +49,11 @@ def images(size: Size) -> int:
 
 def write(out: Path, size: Size, seed: int, hands: HandOf, advance: Advance) -> None:
     """The tree under `out`: all 1,000 sequences, or some of them and a file with the names of all."""
+    taken = places(size)
     digests = [hands(side).digest() for side in FINGERTIPS]
     claim(out, "dexycb", {"seed": seed, "sequences": size.sequences, "frames": size.frames, "hands": digests})
     write_tree(out, size)
-    for place in places(size):
+    for place in taken:
         take, seen = take_of(place, seed, hands)
         coefficients = _coefficients(take)
         put(out / place.name / "pose.npz", _packed(_world(place, take, seen, coefficients)))

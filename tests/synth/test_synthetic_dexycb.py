@@ -22,7 +22,7 @@ from handbench.synth.dexycb_tree import Place, places, write_tree
 from handbench.synth.hand import synthetic_hand
 from handbench.synth.layout import Size, writer
 
-SIZE = Size(sequences=10, frames=3)
+SIZE = Size(sequences=20, frames=2)
 SERIALS = [
     "836212060125", "839512060362", "840412060917", "841412060263", "932122060857", "932122060861", "932122061900",
     "932122062010",
@@ -93,7 +93,8 @@ def test_hand_pixels_lie_under_the_joints(root):
         # the skin is before the joint, by no more than a hand is long
         ahead += below[depth[y[inside], x[inside]][seen] > 0].tolist()
     assert np.mean(hits) > 0.6
-    assert -0.002 < np.percentile(ahead, 2) < np.percentile(ahead, 98) < 0.15
+    # a tip lies on the skin, which slopes by some millimetres within the pixel that sees it
+    assert -0.004 < np.percentile(ahead, 2) < np.percentile(ahead, 98) < 0.15
 
 
 class TestTheFiles:
