@@ -128,7 +128,7 @@ def _matrix(folder: Folder, file: str, name: str, sample_shape: tuple[int, ...])
         raise MissingError(f"{path} does not exist.", f"`handbench prep ge-realworld` needs {file}.")
     try:
         read = scipy.io.loadmat(io.BytesIO(folder.read(file)), variable_names=[name])
-        array = np.asarray(read[name], np.float64)
+        array = np.asarray(read[name])
     except KeyError:
         raise InvalidError(f"{path} has no {name!r}.", "Fetch it again.") from None
     except (InvalidError, MissingError):
@@ -137,11 +137,11 @@ def _matrix(folder: Folder, file: str, name: str, sample_shape: tuple[int, ...])
         raise InvalidError(
             f"{path} cannot be read as a MAT file: it is damaged or cut short.", "Fetch it again."
         ) from error
-    if array.shape[1:] != sample_shape:
-        raise InvalidError(f"{name!r} in {path} has shape {array.shape}, not (583, ...).", "Fetch it again.")
+    if array.dtype.kind not in "fiu" or array.shape[1:] != sample_shape:
+        raise InvalidError(f"{name!r} in {path} is {array.dtype} {array.shape}, not numbers (583, ...).", "Fetch it again.")
     if not np.isfinite(array).all():
         raise InvalidError(f"{name!r} in {path} has a NaN or infinity.", "Fetch it again.")
-    return array
+    return array.astype(np.float64)
 
 
 def open_split(folder: Folder, split: str, wanted: Wanted) -> GeSplit:

@@ -114,10 +114,13 @@ def read_tips(folder: Folder, inside: str) -> NDArray:
     for i, line in enumerate(lines):
         fields = line.split(";")[: len(FINGERS)]
         try:
-            tips[i] = [[float(value) for value in field.split(",")] for field in fields]
+            row = np.array([[float(value) for value in field.split(",")] for field in fields])
         except ValueError:
+            row = np.zeros(0)
+        if row.shape != tips.shape[1:] or not np.isfinite(row).all():
             raise InvalidError(
                 f"Line {i + 1:,} of {path} is {line[:40]!r}, not five tips `x, y, z;`.", "Fetch it again."
-            ) from None
-    known = np.isfinite(tips).all(-1) & (tips[..., 2] != NOT_ANNOTATED)
+            )
+        tips[i] = row
+    known = tips[..., 2] != NOT_ANNOTATED
     return np.where(known[..., None], tips, np.nan)

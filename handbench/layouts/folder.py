@@ -46,6 +46,11 @@ class Folder:
         path = self.root / inside
         if name in ("", ".", "..") or path.is_symlink():
             self._require_real(path)
+            if path.is_symlink() and not path.exists():
+                raise InvalidError(f"{path} is a link that leads nowhere.", FETCH)
+        # whoever opens a pipe waits for ever
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise InvalidError(f"{path} is not a file.", FETCH)
         return path
 
     def has(self, inside: str) -> bool:

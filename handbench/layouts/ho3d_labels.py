@@ -34,6 +34,7 @@ IMAGE_SIZE = (640, 480)
 OPENCV_FROM_OPENGL = np.array([1.0, -1.0, -1.0])
 DEPTH_SCALE = 0.00012498664727900177
 TRAIN = {"handJoints3D": (21, 3), "camMat": (3, 3), "handPose": (48,), "handTrans": (3,), "handBeta": (10,)}
+MOST_LISTED = 100
 EVALUATION = {"handJoints3D": (3,), "camMat": (3, 3), "handBoundingBox": (4,)}
 # half a turn about x, as a quaternion x y z w
 _HALF_TURN = (1.0, 0.0, 0.0, 0.0)
@@ -58,14 +59,21 @@ def read_label(folder: Folder, inside: str, fields: Mapping[str, tuple[int, ...]
             raise InvalidError(
                 f"{path} has no annotation ({name} is None), although its frame is listed.", "Fetch it again."
             )
-        try:
-            read[name] = np.asarray(label[name], np.float64).reshape(shape)
-        except (TypeError, ValueError):
+        value = _array(label[name])
+        if value is None or value.size != int(np.prod(shape)):
             wanted = "x".join(map(str, shape))
-            raise InvalidError(f"{name!r} in {path} is not of {wanted} numbers.", "Fetch it again.") from None
+            raise InvalidError(f"{name!r} in {path} is not of {wanted} numbers.", "Fetch it again.")
+        read[name] = value.astype(np.float64).reshape(shape)
         if not np.isfinite(read[name]).all():
             raise InvalidError(f"{name!r} in {path} has a NaN or infinity.", "Fetch it again.")
     return read
+
+
+def _array(value: object) -> NDArray | None:
+    """An array of real numbers, or a short list of them; anything else, such as lists in lists without end, is none."""
+    if isinstance(value, list | tuple) and len(value) <= MOST_LISTED and all(type(v) in (int, float) for v in value):
+        value = np.array(value)
+    return value if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" else None
 
 
 def mano_in_opencv(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 
 import cv2
@@ -53,14 +54,28 @@ def image_size(data: bytes, name: str) -> tuple[int, int]:
         size, whole = _jpeg_size(data), data.rstrip(b"\0")[-2:] == b"\xff\xd9"
     elif data[:8] == b"\x89PNG\r\n\x1a\n":
         size = (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) if len(data) > 24 else None
-        whole = data[-8:-4] == b"IEND"
+        whole = _png_whole(data)
     else:
         raise InvalidError(f"{name} is neither JPEG nor PNG.", "Fetch it again.")
     if size is None or not whole:
-        raise InvalidError(f"{name} is cut short: {len(data)} bytes without its end.", "Fetch it again.")
+        raise InvalidError(f"{name} is cut short or damaged: {len(data)} bytes.", "Fetch it again.")
     if not 0 < min(size) <= max(size) <= MAX_SIDE:
         raise InvalidError(f"{name} claims {size[0]} x {size[1]} pixels.", "Fetch it again.")
     return size
+
+
+def _png_whole(data: bytes) -> bool:
+    """Whether the chunks follow each other to the last, each with its checksum (PNG specification, 5.3)."""
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        end = at + 8 + length
+        if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -63,6 +63,8 @@ def read_annotations(folder: Folder, inside: str) -> Annotations:
             value = entry.get(name) if type(entry) is dict else None
             if not isinstance(value, np.ndarray) or value.shape != shape or value.dtype.kind not in "fiu":
                 raise InvalidError(f"Entry {number} of {path} has no {name!r} of shape {shape}.", "Fetch it again.")
+            if not np.isfinite(value).all():
+                raise InvalidError(f"Entry {number} of {path} has a NaN or infinity in {name!r}.", "Fetch it again.")
             raw[name][row] = value
     hands = raw["xyz"].reshape(n, 2, 21, 3)
     seen = raw["uv_vis"].reshape(n, 2, 21, 3)

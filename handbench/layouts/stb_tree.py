@@ -153,6 +153,8 @@ def read_joints(folder: Folder, inside: str, view: View) -> NDArray:
         raise
     except Exception as error:
         raise _damaged(path) from error
+    if np.iscomplexobj(labels) or not np.isfinite(labels).all():
+        raise InvalidError(f"{NAME!r} in {path} has something other than finite numbers.", "Fetch it again.")
     return view.from_labels(joints_of(labels)) / 1000.0
 
 
