@@ -58,9 +58,7 @@ class FreihandSplit:
     def __init__(self, folder: Folder, split: str, wanted: Wanted):
         require_split(split, list(CARD.splits), CARD.name)
         if wanted.masks and split == "test":
-            raise UsageError(
-                "FreiHAND's evaluation images have no masks.", "Leave --masks out, or give --split train."
-            )
+            raise UsageError("FreiHAND's evaluation images have no masks.", "Leave --masks out, or give --split train.")
         if wanted.depth:
             raise UsageError("FreiHAND has no depth.", "Leave --depth out.")
         if wanted.lossless:
@@ -98,9 +96,7 @@ class FreihandSplit:
             missing = np.setdiff1d(np.arange(official), file_ids)
             if len(missing) or len(file_ids) != official:
                 first = f"; {missing[0]:08d}.jpg is not there" if len(missing) else ""
-                version = (
-                    " It is FreiHAND's first version, of one background." if train and len(file_ids) == n else ""
-                )
+                version = " It is FreiHAND's first version, of one background." if train and len(file_ids) == n else ""
                 raise InvalidError(
                     f"{rgb} has {len(file_ids):,} images, FreiHAND has {official:,}{first}.{version}",
                     "With --partial it is taken as it is; its results are then not comparable.",
@@ -187,9 +183,7 @@ def _read_lists(folder: Folder, prefix: str, required: tuple[str, ...]) -> dict[
         if folder.has(inside):
             lists[name] = read_array(folder.path(inside), shape)
         elif name in required:
-            raise MissingError(
-                f"{folder}/{inside} does not exist.", f"It is part of FreiHAND_pub_v2.zip: {CARD.url}"
-            )
+            raise MissingError(f"{folder}/{inside} does not exist.", f"It is part of FreiHAND_pub_v2.zip: {CARD.url}")
     return lists
 
 

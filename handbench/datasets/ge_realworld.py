@@ -138,7 +138,7 @@ def _matrix(folder: Folder, file: str, name: str, sample_shape: tuple[int, ...])
             f"{path} cannot be read as a MAT file: it is damaged or cut short.", "Fetch it again."
         ) from error
     if array.dtype.kind not in "fiu" or array.shape[1:] != sample_shape:
-        raise InvalidError(f"{name!r} in {path} is {array.dtype} {array.shape}, not numbers (583, ...).", "Fetch it again.")
+        raise InvalidError(f"{name!r} in {path} is {array.dtype} {array.shape}, not 583 entries.", "Fetch it again.")
     if not np.isfinite(array).all():
         raise InvalidError(f"{name!r} in {path} has a NaN or infinity.", "Fetch it again.")
     return array.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Malformed official folders, made by script: a small written layout with one thing wrong in it, and what `prep` must say.
+"""Malformed official folders, made by script: a small written layout with one thing wrong, and what `prep` must say.
 
 A `Case` is a file of a layout and what is done to it. Trees are copied as hard links: whatever is done replaces a file,
 and never writes into one.
@@ -453,7 +453,8 @@ def rhd_pickle_cases() -> Iterator[Case]:
     yield place.case("has other images' entries", in_pickle(lambda entries: {9: entries[1]}), names="evaluation/color")
     for name, shape in (("xyz", (42, 3)), ("uv_vis", (42, 3)), ("K", (3, 3))):
         yield place.case(f"has an entry without {name}",
-                         in_pickle(lambda entries, name=name: {**entries, 1: without(name)(entries[1])}), says=name)  # fmt: skip
+                         in_pickle(lambda entries, name=name: {**entries, 1: without(name)(entries[1])}),
+                         says=name)  # fmt: skip
         for what, value in {
             "is of another shape": np.zeros((21, 3)),
             "is a list": [[0.0] * 3] * 42,
@@ -684,7 +685,7 @@ def folder_cases() -> Iterator[Case]:
 
 
 def _looked_at(case: Case) -> bool:
-    """Not those that turn out to be well: text in UTF-16 is JSON; one missing image is a smaller tree with --partial."""
+    """Not those that turn out to be well: UTF-16 is JSON; with --partial a missing image is a smaller tree."""
     if "UTF-16" in case.what and case.inside.endswith(".json"):
         return False
     if case.dataset == "stb" and case.inside.endswith(".png") and case.what == "is missing":
