@@ -81,6 +81,20 @@ def test_dexycb_in_lines_of_millimetres(stored, tmp_path):
     np.testing.assert_allclose(np.array(rows, float)[:, 1:].reshape(6, 21, 3), 1000 * hands.joints, atol=5.1e-5, rtol=0)
 
 
+def test_dexycb_s_labels_become_millimetres_in_single_precision_and_keep_as_many_decimals_as_asked(stored, tmp_path):
+    """hpe_eval.py: `joint_3d *= 1000` on float32. A truth written as predictions is that truth."""
+    hands = made_up("dexycb-s0", 6, np.float32)
+    wanted = (hands.joints * np.float32(1000)).astype(np.float64)
+    assert np.abs(wanted - hands.joints.astype(np.float64) * 1000).max() > 1e-6
+    for decimals, slack in ((4, 0.51e-4), (9, 0.51e-9)):
+        out = tmp_path / f"{decimals}.txt"
+        write_submission(stored(hands), out, load("dexycb-s0"), truth_ids=hands.id, decimals=decimals)
+        lines = [line.split(",") for line in out.read_text().splitlines()]
+        written = np.array([[float(value) for value in line[1:]] for line in lines]).reshape(-1, 21, 3)
+        assert all(len(value.partition(".")[2]) == decimals for line in lines for value in line[1:])
+        assert np.abs(written - wanted).max() <= slack
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_read_back_it_scores_the_same(stored, tmp_path, name):
     protocol, hands = load(name), made_up(name, 5000 if "dexycb" in name else None, dtype=np.float32)

@@ -183,7 +183,7 @@ PNG_ONLY: dict[str, tuple[Spoil, str]] = {
     "has its size and no pixels": (
         change(lambda data: png_that_claims(*struct.unpack(">II", data[16:24]))), "cannot be decoded"),
     "has a hole in its middle": (
-        change(lambda data: data[: len(data) // 2] + bytes(1500) + data[len(data) // 2 + 1500 :]), "cannot be decoded"),
+        change(lambda data: data[: len(data) // 2] + bytes(1500) + data[len(data) // 2 + 1500 :]), "damaged"),
 }  # fmt: skip
 
 IMAGES = (
