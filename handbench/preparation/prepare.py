@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,8 +98,12 @@ def _write(source: Source, parts: Parts, n: int, workers: int | None, scheduler:
         futures = [pool.submit(write_block, source, folder, start, stop, skip_bad) for start, stop in todo]
         with progress(f"prepare {parts.path.stem}", n, "images", done) as advance:
             try:
-                for future in as_completed(futures):
-                    advance(future.result().frames)
+                pending = set(futures)
+                while pending:
+                    # awake every second: Ctrl-C may have been heard by another thread than the one that waits
+                    finished, pending = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        advance(future.result().frames)
             except BrokenProcessPool:
                 raise MissingError(
                     "A worker process was killed, perhaps for want of memory.",
