@@ -30,6 +30,7 @@ import numpy as np
 import prep_trees
 from tabulate import tabulate
 
+from handbench.layouts.mark import SYNTHETIC_MARK
 from handbench.store.hands_file import HandsFile
 from handbench.store.records import write_json
 
@@ -51,14 +52,25 @@ def measured(log: Path, *command: object, home: Path) -> dict[str, Any]:
 
 
 def against_limit(
-    name: str, frames: int, work: Path, prep: list[object], limit: list[object], workers: int, runs: int
+    name: str,
+    frames: int,
+    work: Path,
+    prep: list[object],
+    limit: list[object],
+    workers: int,
+    runs: int,
+    models: bool = False,
 ) -> dict[str, Any]:
     """Rates of `prep` and of its limit with as many workers, in turn."""
     best: dict[str, float] = {}
     peak = 0
     for run in range(runs):
         words = (sys.executable, "-m", "handbench", *prep, "--workers", workers)
-        ours = measured(work / "log", *words, home=work / f"home-{run}")
+        # a home of its own: what is prepared already would be found
+        home = work / f"{name.replace(' ', '-')}-{run}"
+        if models:
+            prep_trees.hand_models(home)
+        ours = measured(work / "log", *words, home=home)
         bare = measured(work / "log", *limit, workers, home=work)
         peak = max(peak, ours["peak_bytes"])
         for what, seen in (("prep", ours), ("limit", bare)):
@@ -82,22 +94,23 @@ def copy(work: Path, n: int, runs: int) -> tuple[list[dict[str, Any]], Path]:
     prep = ["prep", "freihand", root, "--split", "train", "--partial"]
     limit = [sys.executable, HERE / "prep_limits.py", "copy", root, work / "copied"]
     rows = [against_limit(f"copy {k}", 4 * n, work, prep, limit, k, runs) for k in (1, 2)]
-    return rows, work / f"home-{runs - 1}" / "data/freihand-train.h5"
+    return rows, work / f"copy-2-{runs - 1}" / "data/freihand-train.h5"
 
 
 def crop(work: Path, sequences: int, frames: int, runs: int) -> list[dict[str, Any]]:
     root, names = prep_trees.dexycb(work / "dexycb", sequences, frames)
     rows = []
-    for kind, mark in (("no MANO", False), ("with MANO", True)):
-        prep_trees.mark(root, mark)
+    # without its mark a set's poses are of MANO
+    (root / SYNTHETIC_MARK).unlink()
+    for kind, models in (("no MANO", False), ("with MANO", True)):
         prep = ["prep", "dexycb", root, "--split", "s0-train", "--partial", "--sequence-names", names]
-        probe = measured(work / "log", sys.executable, "-m", "handbench", *prep, home=work / f"probe-{mark}")
-        print(f"# {kind}: {probe['seconds']:.1f} s", file=sys.stderr)
-        with HandsFile(work / f"probe-{mark}" / "data/dexycb-s0-train.h5") as file:
+        probe = work / f"probe-{models}"
+        measured(work / "log", sys.executable, "-m", "handbench", *prep, home=probe)
+        with HandsFile(probe / "data/dexycb-s0-train.h5") as file:
             count = int(file.meta["frames"])
             prep_trees.windows(file, work / "windows.npz")
         limit = [sys.executable, HERE / "prep_limits.py", "crop", root, work / "windows.npz", work / "cropped"]
-        rows += [against_limit(f"crop {kind} {k}", count, work, prep, limit, k, runs) for k in (1, 2)]
+        rows += [against_limit(f"crop {kind} {k}", count, work, prep, limit, k, runs, models) for k in (1, 2)]
     return rows
 
 
@@ -165,7 +178,7 @@ def main() -> None:
             copied, finished = copy(work, 50 if given.quick else 10000, runs)
             rows += copied + read(finished, 100 if given.quick else 5000, runs)
         if "crop" in only:
-            rows += crop(work, *((10, 2) if given.quick else (40, 12)), runs)
+            rows += crop(work, *((10, 2) if given.quick else (120, 12)), runs)
         if "memory" in only:
             flat = memory(work, *((200, 400) if given.quick else (20000, 200000)))
     table = [

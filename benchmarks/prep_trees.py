@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from handbench.hands.mano import hand_model_bytes
 from handbench.layouts.mark import SYNTHETIC_MARK
 from handbench.preparation.source import present_hand
 from handbench.store.hands_file import HandsFile
 from handbench.synth.dataset import SyntheticHands
 from handbench.synth.freihand import annotation
+from handbench.synth.hand import synthetic_hand
 from handbench.synth.layout import Size, put_rgb, writer
 
 # an inode of ext4 has at most 65,000 names
@@ -46,13 +48,11 @@ def dexycb(root: Path, sequences: int, frames: int) -> tuple[Path, Path]:
     return root, root / "sequence-names.txt"
 
 
-def mark(root: Path, there: bool) -> None:
-    """Without its mark a set's poses are of MANO, which is not here: meshes and visible fractions are left out."""
-    here, away = root / SYNTHETIC_MARK, root.parent / "mark"
-    if there and away.exists():
-        away.rename(here)
-    elif not there and here.exists():
-        here.rename(away)
+def hand_models(home: Path) -> None:
+    """Models of both hands, as `handbench prep mano` leaves them: the synthetic hand in MANO's place."""
+    (home / "data").mkdir(parents=True, exist_ok=True)
+    for side in ("right", "left"):
+        (home / f"data/mano-{side}.npz").write_bytes(hand_model_bytes(synthetic_hand(side)))
 
 
 def windows(file: HandsFile, path: Path) -> None:

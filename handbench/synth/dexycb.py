@@ -34,7 +34,7 @@ from handbench.synth.take import Take, make_take
 
 SIZE = Size(sequences=ALL, frames=1)
 FINGERTIPS = {"right": "manopth", "left": "manopth-left"}
-# frame t of sequence i of subject s has no annotation where (s + i + 3 t) modulo 11 is this
+# frame t of sequence i of subject s has no annotation where (s + i + 4 t) modulo 11 is this
 UNANNOTATED = 3
 ASIDE, FAR_ASIDE = 0.05, 0.24
 HAND = 255
@@ -126,7 +126,7 @@ def _take(place: Place, seed: int, hand: HandModel) -> tuple[Take, NDArray]:
     take = make_take(
         place.name, hand, place.frames, own, FINGERTIPS[place.side], shape=shape_of(place.calibration), middle=middle
     )
-    return take, (place.subject + place.position + 3 * np.arange(place.frames)) % 11 != UNANNOTATED
+    return take, (place.subject + place.position + 4 * np.arange(place.frames)) % 11 != UNANNOTATED
 
 
 def _coefficients(take: Take) -> NDArray:
