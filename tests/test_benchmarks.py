@@ -54,3 +54,16 @@ def test_hands_are_made_once(tmp_path, monkeypatch):
     for samples in (10, 10, 20):
         kept(tmp_path / "hands", {"samples": samples}, written.append)
     assert len(written) == 2
+
+
+def test_preparation_beside_its_bare_limit(tmp_path):
+    script, record = SCRIPT.with_name("prep.py"), tmp_path / "prep.json"
+    command = [sys.executable, str(script), "--quick", "--only", "copy", "--json", str(record)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    cases = json.loads(record.read_text())["cases"]
+    assert [case["case"] for case in cases] == ["copy 1", "copy 2", "read image", "read image and annotation"]
+    for case in cases:
+        assert case["case"] in ran.stdout
+        assert case["share"] == pytest.approx(case["prep_per_s"] / case["limit_per_s"], rel=1e-6)
+        assert 0 < case["share"] < 2, "a share above the limit's means that nothing was done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,8 +18,12 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.asked = False
+        self.owner = os.getpid()
 
     def handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.owner:
+            # a loader worker that was forked a moment ago: the trainer answers
+            return
         if self.asked:
             # in the middle of a step: there is nothing to save
             raise SystemExit(EXIT_INTERRUPTED)
