@@ -224,6 +224,8 @@ def _boxes(joints: NDArray, camera: NDArray) -> NDArray:
 def _frames(folder: Folder, split: str, wanted: Wanted) -> Frames:
     """The frames of a split. Without `partial` it must be the official whole, as far as that is known."""
     names = None
+    if wanted.sequence_names is not None and not wanted.partial:
+        raise UsageError("--sequence-names is for a tree that is not whole.", "Give --partial as well.")
     if wanted.partial and wanted.sequence_names is not None:
         names = read_sequence_names(wanted.sequence_names)
     elif wanted.partial:

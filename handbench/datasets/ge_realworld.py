@@ -72,6 +72,8 @@ class GeSplit:
             self.index = self.index[np.isin(self.index, list(there))]
         if not len(self.index):
             raise MissingError(f"{folder} has no frame of the {split} split.", "Is the download complete?")
+        if (box[:, 2:] <= 0).any() or (camera[:, :2] <= 0).any():
+            raise InvalidError(f"{folder}/params.mat has a box or a camera without size.", "Fetch it again.")
         # the file's single precision is converted in double
         self.joints, self.camera, self.box = joints / 100.0, camera, box
         self.meta: dict[str, Any] = describe(

@@ -112,7 +112,7 @@ class Ho3dSplit:
             split,
             folder,
             fingerprint(index | self.published, folder, self._files()),
-            partial=len(frames) != (official or listed),
+            partial=len(frames) != (official or listed) or (self.train and listed not in self.version.trains),
             joint_source="model",
             hand_model=self.hand.digest() if self.hand and self.train else None,
             image_coding=AS_PNG if wanted.lossless else AS_JPEG,
@@ -189,13 +189,16 @@ class Ho3dSplit:
         images = [self._image(i, window[k]) for k, i in enumerate(which)]
         masks = depth = None
         if self.wanted.masks or self.seen:
-            visible = [read_hand_mask(self.folder, self._segmentation(i)) for i in which]
+            visible = [self._hand_mask(i) for i in which]
             if self.wanted.masks:
-                masks = [encode_mask(cut(mask, window[k])) for k, mask in enumerate(visible)]
+                masks = [encode_mask(cut(mask, window[k])) for k, mask in enumerate(visible) if mask is not None]
             if self.seen and self.hand is not None:
                 faces, vertices = self.hand.f, of_hand["vertices"]
                 of_hand["visible_fraction"] = np.array(
-                    [visible_fraction(vertices[k], faces, camera[k], mask) for k, mask in enumerate(visible)]
+                    [
+                        np.nan if mask is None else visible_fraction(vertices[k], faces, camera[k], mask)
+                        for k, mask in enumerate(visible)
+                    ]
                 )
         if self.wanted.depth:
             depth = [
@@ -246,6 +249,13 @@ class Ho3dSplit:
         if VERTS in self.published:
             of_hand["vertices"] = self.published[VERTS][line] * OPENCV_FROM_OPENGL
         return of_hand
+
+    def _hand_mask(self, i: int) -> NDArray | None:
+        """None where there is no segmentation of a frame, and nobody asked for it."""
+        inside = self._segmentation(i)
+        if not self.wanted.masks and not self.folder.has(inside):
+            return None
+        return read_hand_mask(self.folder, inside)
 
     def _image(self, i: int, window: NDArray) -> bytes:
         inside = self._file(i, "rgb", self.version.suffix)

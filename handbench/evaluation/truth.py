@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from handbench.console import say, warn
 from handbench.datasets.checks import check_truth
 from handbench.errors import InvalidError, MissingError, UsageError
-from handbench.evaluation.protocol import OFFICIAL_FILES, Protocol, load
+from handbench.evaluation.protocol import Protocol, load
 from handbench.evaluation.sources import Source, opened
 from handbench.hands.joints import detect_order, to_fh21
 from handbench.hands.record import Hands
@@ -23,10 +23,9 @@ from handbench.layouts.dexycb_tree import ANNOTATED, FPS, IMAGE_SIZE, TITLE, URL
 from handbench.layouts.folder import Folder
 from handbench.layouts.ho3d_labels import OPENCV_FROM_OPENGL
 from handbench.layouts.ho3d_tree import VERTS, XYZ, Frames, parse_frames, take_of
-from handbench.layouts.mark import SYNTHETIC_MARK
+from handbench.layouts.mark import source_of
 from handbench.store.hands_file import HandsFile
 from handbench.store.json_arrays import read_array
-from handbench.store.records import read_json
 
 FRAMES = "evaluation.txt"
 TITLES = {"freihand": "FreiHAND", "ho3d-v2": "HO-3D v2", "ho3d-v3": "HO-3D v3"}
@@ -234,12 +233,11 @@ def _require_ho3d(path: Path, joints: NDArray) -> None:
 
 
 def _meta(folder: Path, protocol: Protocol, n: int) -> dict[str, Any]:
-    mark = folder / SYNTHETIC_MARK
     return {
         "dataset": protocol.dataset,
         "split": protocol.split,
         "count": protocol.count,
         "partial": n != protocol.count,
-        "source": read_json(mark, "The mark")["source"] if mark.exists() else OFFICIAL_FILES,
+        "source": source_of(folder),
         "joint_source": "annotated",
     }

@@ -117,10 +117,11 @@ def read_tips(folder: Folder, inside: str) -> NDArray:
             row = np.array([[float(value) for value in field.split(",")] for field in fields])
         except ValueError:
             row = np.zeros(0)
-        if row.shape != tips.shape[1:] or not np.isfinite(row).all():
+        # a tip that is all NaN is not annotated
+        if row.shape != tips.shape[1:] or not (np.isfinite(row).all(1) | np.isnan(row).all(1)).all():
             raise InvalidError(
                 f"Line {i + 1:,} of {path} is {line[:40]!r}, not five tips `x, y, z;`.", "Fetch it again."
             )
         tips[i] = row
-    known = tips[..., 2] != NOT_ANNOTATED
+    known = np.isfinite(tips).all(-1) & (tips[..., 2] != NOT_ANNOTATED)
     return np.where(known[..., None], tips, np.nan)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from handbench.errors import InvalidError
 from handbench.layouts.dexycb_tree import IMAGE_SIZE, SERIALS, Frames
 from handbench.layouts.folder import Folder
-from handbench.layouts.text import read_yaml
+from handbench.layouts.text import read_yaml, shown
 
 INTRINSICS = "calibration/intrinsics"
 
@@ -50,13 +50,13 @@ def read_shapes(frames: Frames) -> NDArray:
             shapes[k] = _ten(betas)
         except (TypeError, ValueError, OverflowError):
             raise InvalidError(
-                f"betas in {frames.folder}/{inside} are not ten numbers: {str(betas)[:60]}.", "Fetch it again."
+                f"betas in {frames.folder}/{inside} are not ten numbers: {shown(betas)}.", "Fetch it again."
             ) from None
     return shapes
 
 
 def _ten(betas: object) -> NDArray:
-    if not isinstance(betas, list | tuple) or any(isinstance(one, bool | str) for one in betas):
+    if not isinstance(betas, list | tuple) or any(type(one) not in (int, float) for one in betas):
         raise TypeError
     found = np.array(betas, np.float64)
     if found.shape != (10,) or not np.isfinite(found).all():

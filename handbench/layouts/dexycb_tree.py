@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.layouts.folder import Folder
-from handbench.layouts.text import read_lines, read_yaml
+from handbench.layouts.text import read_lines, read_yaml, shown
 
 TITLE, URL = "DexYCB", "https://dex-ycb.github.io"
 SUBJECTS = (
@@ -252,12 +252,12 @@ def read_meta(folder: Folder, sequence: str) -> Meta:
     path, read = folder.root / inside, read_yaml(folder, inside)
     frames, sides, calibration = read.get("num_frames"), read.get("mano_sides"), read.get("mano_calib")
     if isinstance(frames, bool) or not isinstance(frames, int) or not 0 < frames < 10**6:
-        raise InvalidError(f"num_frames in {path} is {frames!r}, no number of frames.", "Fetch it again.")
+        raise InvalidError(f"num_frames in {path} is {shown(frames)}, no number of frames.", "Fetch it again.")
     if not isinstance(sides, list) or len(sides) != 1 or sides[0] not in ("right", "left"):
-        raise InvalidError(f"mano_sides in {path} is {sides!r}, not [right] or [left].", "Fetch it again.")
+        raise InvalidError(f"mano_sides in {path} is {shown(sides)}, not [right] or [left].", "Fetch it again.")
     hand = calibration[0] if isinstance(calibration, list) and len(calibration) == 1 else calibration
     if hand is not None and not (isinstance(hand, str) and _NAME.fullmatch(hand)):
-        raise InvalidError(f"mano_calib in {path} is {calibration!r}, not one name.", "Fetch it again.")
+        raise InvalidError(f"mano_calib in {path} is {shown(calibration)}, not one name.", "Fetch it again.")
     return Meta(frames, sides[0], hand or "", read)
 
 

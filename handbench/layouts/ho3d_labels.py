@@ -71,8 +71,13 @@ def read_label(folder: Folder, inside: str, fields: Mapping[str, tuple[int, ...]
 
 def _array(value: object) -> NDArray | None:
     """An array of real numbers, or a short list of them; anything else, such as lists in lists without end, is none."""
-    if isinstance(value, list | tuple) and len(value) <= MOST_LISTED and all(type(v) in (int, float) for v in value):
-        value = np.array(value)
+    if isinstance(value, list | tuple) and len(value) <= MOST_LISTED:
+        # one list of short lists at most: ((x, y), (x, y))
+        flat = [
+            v for one in value for v in (one if isinstance(one, list | tuple) and len(one) <= MOST_LISTED else [one])
+        ]
+        real = (int, float, np.integer, np.floating)
+        value = np.array(flat) if all(isinstance(v, real) and not isinstance(v, bool) for v in flat) else None
     return value if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" else None
 
 

@@ -42,6 +42,11 @@ class Version:
     evaluation: int
     archives: str
 
+    @property
+    def trains(self) -> tuple[int, ...]:
+        """The lengths that a whole training list is said to have: README's, and for version 3 `db_size`'s."""
+        return (self.train, 78297) if self.dataset == "ho3d-v3" else (self.train,)
+
 
 VERSIONS = {
     "ho3d-v2": Version("ho3d-v2", "HO-3D v2", ".png", 66034, 11524, "HO3D_v2.zip"),

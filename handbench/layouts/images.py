@@ -51,7 +51,7 @@ def fingerprint(arrays: Mapping[str, NDArray], folder: Folder, files: Iterable[s
 def image_size(data: bytes, name: str) -> tuple[int, int]:
     """(width, height) of a whole JPEG or PNG; `name` stands in the error."""
     if data[:3] == b"\xff\xd8\xff":
-        size, whole = _jpeg_size(data), data.rstrip(b"\0")[-2:] == b"\xff\xd9"
+        size, whole = _jpeg_size(data), data.rstrip(b"\0 \t\r\n")[-2:] == b"\xff\xd9"
     elif data[:8] == b"\x89PNG\r\n\x1a\n":
         size = (int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")) if len(data) > 24 else None
         whole = _png_whole(data)

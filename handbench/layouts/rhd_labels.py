@@ -68,7 +68,7 @@ def read_annotations(folder: Folder, inside: str) -> Annotations:
             raw[name][row] = value
     hands = raw["xyz"].reshape(n, 2, 21, 3)
     seen = raw["uv_vis"].reshape(n, 2, 21, 3)
-    return Annotations(np.array(numbers, np.int32), to_fh21(hands, "rhd"), to_fh21(seen, "rhd")[..., 2] != 0, raw["K"])
+    return Annotations(np.array(numbers, np.int32), to_fh21(hands, "rhd"), to_fh21(seen, "rhd")[..., 2] == 1, raw["K"])
 
 
 def _float32(entry: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 import yaml
@@ -11,6 +12,14 @@ from handbench.layouts.folder import Folder
 
 # calibration and meta files have a few kilobytes
 MOST_TEXT = 4 << 20
+
+
+# what a value that is not what its tag says makes the loader raise, besides its own errors
+FAULTS = (
+    yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError,
+)  # fmt: skip
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 1
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -29,7 +38,15 @@ def read_yaml(folder: Folder, inside: str) -> dict[str, Any]:
     data = folder.read(inside, MOST_TEXT)
     try:
         read = yaml.load(data, _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InvalidError(f"{path} cannot be read: {why}.", "Fetch it again.") from None
     if not isinstance(read, dict):
@@ -37,10 +54,15 @@ def read_yaml(folder: Folder, inside: str) -> dict[str, Any]:
     return read
 
 
+def shown(value: object) -> str:
+    """A value of a YAML file for a message: aliases can make a small file's lists endless, so not deep and not long."""
+    return _SHORT.repr(value)
+
+
 def read_lines(folder: Folder, inside: str, most: int = 64 << 20) -> list[str]:
     """The lines of a text file without those that are empty. Raises MissingError, InvalidError."""
     data = folder.read(inside, most)
     try:
-        return [line.strip() for line in data.decode("utf-8").splitlines() if line.strip()]
+        return [line.strip() for line in data.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise InvalidError(f"{folder.root / inside} is not text.", "Fetch it again.") from None

@@ -11,6 +11,7 @@ from handbench.console import progress
 from handbench.datasets.checks import refuse_contradiction
 from handbench.errors import HandbenchError, InvalidError
 from handbench.layouts.images import image_size
+from handbench.preparation.blocks import ENOUGH
 from handbench.store.hands_file import HandsFile
 
 AGAIN = "Prepare it again."
@@ -24,7 +25,8 @@ def verify(path: Path) -> HandsFile:
         with progress(f"verify {path.stem}", len(file), "samples") as advance:
             for start in range(0, len(file), 1024):
                 block = file.read(start, start + 1024)
-                refuse_contradiction(block, str(path))
+                if len(block) >= ENOUGH or len(block) == len(file):
+                    refuse_contradiction(block, str(path))
                 for i in range(start, start + len(block)) if file.has_images else ():
                     found = image_size(file.image(i), f"The image of {block.id[i - start]} in {path}")
                     stored = None if block.image_size is None else tuple(block.image_size[i - start].tolist())

@@ -179,10 +179,12 @@ class TestParts:
         return root
 
     def test_the_whole_tree_is_required(self, part, names):
-        for given in (None, names):
-            with pytest.raises(MissingError, match=r"no complete DexYCB: it has no folder 20200709-subject") as caught:
-                opened(part, partial=False, sequence_names=given)
-            assert "--partial" in caught.value.hint
+        with pytest.raises(MissingError, match=r"no complete DexYCB: it has no folder 20200709-subject") as caught:
+            opened(part, partial=False, sequence_names=None)
+        assert "--partial" in caught.value.hint
+        with pytest.raises(UsageError, match=r"--sequence-names is for a tree that is not whole") as usage:
+            opened(part, partial=False, sequence_names=names)
+        assert "--partial" in usage.value.hint
 
     def test_a_part_needs_the_names_of_all(self, part, root):
         with pytest.raises(UsageError, match=r"has no folder .*, and splits count sequences by their pos") as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 import cv2
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 from handbench.datasets import find
 from handbench.datasets.card import Wanted
+from handbench.errors import MissingError
 from handbench.hands.camera import project
 from handbench.hands.record import Hands
 from handbench.layouts.folder import Folder
+from handbench.layouts.ho3d_labels import read_label
 from handbench.synth.hand import synthetic_hand
 from tests.datasets.ho3d_layout import BOX, CAMERA, joints, picture, plant, plant_segmentations, put, training_label
 
@@ -235,8 +238,34 @@ class TestFramesThatAreThere:
     def test_a_list_of_another_length_is_said_and_taken(self, v2, capsys):
         module = find("ho3d-v2")
         split = module.open_split(Folder(v2, "HO-3D v2"), "train", Wanted())
-        assert (len(split), split.meta["partial"], split.meta["count"]) == (4, False, None)
+        # taken, but not recorded as the whole
+        assert (len(split), split.meta["partial"], split.meta["count"]) == (4, True, None)
         assert "lists 4 frames; HO-3D v2 is said to have 66,034" in capsys.readouterr().err
+
+    def test_a_segmentation_that_nobody_asked_for_may_be_missing(self, tmp_path):
+        """The visible fraction of that frame is not known; with --masks the file is needed."""
+        v3 = plant(tmp_path, ".jpg")
+        plant_segmentations(v3, BLUE)
+        missing = opened(v3, dataset="ho3d-v3", right=synthetic_hand())._segmentation(0)
+        (v3 / missing).unlink()
+        split = opened(v3, dataset="ho3d-v3", right=synthetic_hand())
+        hands = split.read(0, len(split)).hands
+        assert len(hands) == len(split)
+        assert np.isnan(hands.visible_fraction).sum() == 1
+        asked = opened(v3, dataset="ho3d-v3", masks=True, right=synthetic_hand())
+        with pytest.raises(MissingError, match=missing):
+            asked.read(0, len(asked))
+
+    @pytest.mark.parametrize("kind", [np.int64, np.float32, int, float])
+    def test_a_box_may_be_numbers_of_any_kind_in_a_list_or_in_pairs(self, tmp_path, kind):
+        v2 = plant(tmp_path)
+        path = next((v2 / "evaluation").glob("*/meta")) / "0000.pkl"
+        label = pickle.loads(path.read_bytes(), encoding="latin1")
+        box = [kind(v) for v in label["handBoundingBox"]]
+        for written in (box, [tuple(box[:2]), tuple(box[2:])], np.array(box)):
+            path.write_bytes(pickle.dumps({**label, "handBoundingBox": written}, 2))
+            found = read_label(Folder(v2, "HO-3D v2"), str(path.relative_to(v2)), {"handBoundingBox": (4,)})
+            np.testing.assert_array_equal(found["handBoundingBox"], [float(v) for v in box])
 
     def test_blocks_of_every_size_are_the_same(self, v3):
         split = opened(v3, dataset="ho3d-v3", masks=True, depth=True, right=synthetic_hand())

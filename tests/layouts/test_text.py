@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handbench.errors import InvalidError, MissingError
+from handbench.layouts.dexycb_tree import read_meta
 from handbench.layouts.folder import Folder
 from handbench.layouts.text import read_lines, read_yaml
 
@@ -64,3 +65,30 @@ def test_lines_are_those_with_something_on_them(tmp_path):
         read_lines(Folder(tmp_path, "a set"), "l.txt")
     with pytest.raises(MissingError):
         read_lines(Folder(tmp_path, "a set"), "no.txt")
+
+
+@pytest.mark.parametrize(
+    "value", ['!!int ""', '!!float ""', '!!bool "abc"', '!!timestamp "x"', '!!binary "a"', "!!set 1"]
+)
+def test_a_value_that_is_not_what_its_tag_says_is_refused(read, value):
+    with pytest.raises(InvalidError, match=r"a\.yml"):
+        read(f"a: {value}")
+
+
+BOMB = "\n".join(["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)])
+
+
+@pytest.mark.parametrize("key", ["num_frames", "mano_sides", "mano_calib"])
+def test_a_refused_value_is_shown_in_short_however_long_it_is(tmp_path, key):
+    sound = {"num_frames": "3", "mano_sides": "[right]", "mano_calib": "[a]"} | {key: "*a11"}
+    text = "\n".join([BOMB, *(f"{name}: {value}" for name, value in sound.items())])
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/meta.yml").write_text(text)
+    with pytest.raises(InvalidError, match=key) as error:
+        read_meta(Folder(tmp_path, "DexYCB"), "s")
+    assert len(error.value.message) < 400
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    (tmp_path / "l.txt").write_bytes(b"\xef\xbb\xbfSM1/0000\n")
+    assert read_lines(Folder(tmp_path, "a set"), "l.txt") == ["SM1/0000"]

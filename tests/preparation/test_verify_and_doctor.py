@@ -107,3 +107,22 @@ def test_a_target_that_cannot_be_written_is_said(several_blocks, handbench, tmp_
         assert ran.code in (2, 3)
         assert "bug" not in ran.err
     assert (several_blocks / "training_K.json").is_file(), "the folder was not replaced"
+
+
+def test_one_odd_hand_among_many_does_not_stop_a_set_and_a_share_of_them_does(prepared):
+    """A joint of one annotation behind the camera is that annotation's fault; of many, it is the axes'."""
+    joints = prepared.read().joints.copy()
+    joints[:5, 3, 2] = -0.01
+    verify(changed(prepared, joints=joints))
+    joints[:20, 3, 2] = -0.01
+    with pytest.raises(InvalidError, match="20 of 120 hands lie behind the camera"):
+        verify(changed(prepared, joints=joints))
+
+
+def test_hands_that_are_annotated_outside_of_the_image_are_no_fault_of_the_camera(prepared):
+    joints = prepared.read().joints.copy()
+    joints[:70, :, 0] += 2.0
+    verify(changed(prepared, joints=joints))
+    joints[:, :, 0] += 2.0
+    with pytest.raises(InvalidError, match="intrinsics do not fit"):
+        verify(changed(prepared, joints=joints))
