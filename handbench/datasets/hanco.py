@@ -7,7 +7,8 @@
          xyz/%04d/%08d.json                  (21, 3) m in the world, FH21
          shape/%04d/cam%d/%08d.json          (61,) as FreiHAND's `mano`, in the camera's frame; where has_fit
 
-Metres, OpenCV axes. Every valid frame of every camera is a sample. Source: contra-hand: show_dataset.py, mano_utils.py.
+Metres, OpenCV axes. Every time step whose MANO fit was validated (`is_valid`) is a sample of
+each camera: others have joints as well, but nobody looked at them. Source: contra-hand: show_dataset.py, mano_utils.py.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ CARD = Card(
     extras=("masks",),
     notes=(
         "There is no official division and no evaluation: is_train says that the background was green.",
-        "About 107,000 time steps of eight cameras; the number of valid ones is not checked.",
+        "About 107,000 time steps of eight cameras; the number of validated ones is not checked.",
+        "is_valid means that the MANO fit was validated (contra-hand: show_dataset.py). Taking those alone is "
+        "handbench's choice: the others have joints, too. How many they are is said, and is in the record.",
         "Joints are the output of a network on eight views; the fitted mesh differs a little from them.",
         "Its frames overlap with FreiHAND's training frames.",
     ),
@@ -91,6 +94,7 @@ class HancoSplit:
             folder,
             fingerprint(index, folder, self._files()),
             partial=not frames.whole,
+            unvalidated=frames.unvalidated,
             hand_model=self.hand.digest() if self.hand else None,
             image_coding=ORIGINAL,
         )

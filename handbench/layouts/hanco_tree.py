@@ -29,13 +29,15 @@ AS_IT_IS = "With --partial it is taken as it is; its results are then not compar
 @dataclass(frozen=True, eq=False)
 class Frames:
     """Samples in the order sequence, camera, frame: sequence (N,) int16, camera (N,) int8, frame (N,) int32, and `fit`
-    (N,) bool, whether a MANO shape was fitted. `whole`: these are all official sequences."""
+    (N,) bool, whether a MANO shape was fitted. `whole`: these are all official sequences. `unvalidated`: time steps
+    whose MANO fit was not validated (`is_valid` False), which are no samples."""
 
     sequence: NDArray
     camera: NDArray
     frame: NDArray
     fit: NDArray
     whole: bool
+    unvalidated: int
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -82,7 +84,14 @@ def find_frames(folder: Folder, kinds: tuple[str, ...], partial: bool) -> Frames
             )
         )
     sequence, camera, frame, with_fit = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Frames(sequence, camera, frame, with_fit, len(valid) == SEQUENCES and bool((there == used).all()))
+    whole = len(valid) == SEQUENCES and bool((there == used).all())
+    unvalidated = sum(int((~row).sum()) for row in valid)
+    if unvalidated:
+        say(
+            f"{unvalidated:,} of {sum(map(len, valid)):,} time steps of {folder}/{META} have no validated MANO fit "
+            "(is_valid) and are no samples."
+        )
+    return Frames(sequence, camera, frame, with_fit, whole, unvalidated)
 
 
 def _read_meta(folder: Folder) -> tuple[list[NDArray], list[NDArray]]:

@@ -59,6 +59,11 @@ def test_what_was_written_is_what_is_read(written):
     assert hands.id.tolist() == [split.name(i) for i in range(len(split))]
 
 
+def test_time_steps_without_a_validated_fit_are_counted_and_said(written, capsys):
+    assert opened(written).meta["unvalidated"] == 2
+    assert "2 of 5 time steps" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_block_can_have_any_size_and_blocks_any_order(written, size):
     split = opened(written, masks=True)
@@ -220,8 +225,10 @@ def test_without_a_model_or_shapes_the_mesh_is_left_out_and_that_is_said(typed, 
     assert hands.vertices is hands.mano_pose is hands.mano_shape is hands.mano_translation is None
     assert hands.meta["hand_model"] is None
     said = capsys.readouterr().err
-    assert len(said.splitlines()) == 1
-    assert "vertices are left out" in said
+    # the mesh in one line, and the frames that are no samples in another
+    about_mesh, about_frames = sorted(said.splitlines(), key=lambda line: "is_valid" in line)
+    assert "vertices are left out" in about_mesh
+    assert "1 of 4 time steps" in about_frames
 
 
 def test_a_vector_may_be_one_row_of_a_matrix(typed):
