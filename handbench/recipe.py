@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,10 @@ from handbench.places import row_label, shipped
 from handbench.sections import did_you_mean, read_toml, require_known, validated
 
 SECTIONS = ("model", "data", "train")
+# which rows of the paper's tables a variant is, and what to know of it
+ABOUT = ("rows", "note")
+# what a variant changes where the size is not full: `[variants.w64.sizes.tiny.model]`
+AT_SIZE = "sizes"
 
 
 class Section(BaseModel):
@@ -54,6 +58,9 @@ class Train(Section):
     lr_decay: float = Field(0.25, gt=0, le=1)
     lr_decay_every: int = Field(50, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    # a variant of the same recipe, whose trained weights are the start
+    init: str | None = None
     clip_grad: float = Field(0.0, ge=0, description="largest gradient norm; 0: not clipped")
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     workers: int = Field(2, ge=0)
@@ -80,6 +87,45 @@ class Recipe(Section):
         return row_label(self.variant, self.size)
 
 
+class PaperRow(Section):
+    """A row of one of the paper's tables."""
+
+    table: str
+    row: str
+
+
+class Variant(Section):
+    """A named ablation: the rows of the paper that it is (none: in no table), and the settings that it changes."""
+
+    name: str
+    rows: tuple[PaperRow, ...] = ()
+    note: str = ""
+    switches: dict[str, Any] = {}
+
+
+def variants(name: str, path: Path | None = None) -> list[Variant]:
+    """The variants of a recipe, in its order."""
+    if path is None:
+        require_known(name, recipe_names(), "recipe")
+        path = shipped("recipes", "methods", f"{name}.toml")
+    found = []
+    for variant, overlay in read_toml(path).get("variants", {}).items():
+        about = {key: overlay[key] for key in ABOUT if key in overlay}
+        switches = {key: value for section in SECTIONS for key, value in _flat(section, overlay.get(section, {}))}
+        values = {"name": variant, **about, "switches": switches}
+        found.append(validated(Variant, values, f"The variant {variant}"))
+    return found
+
+
+def _flat(prefix: str, section: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """`model.clip.enabled` and its value, for each setting of a section."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}.{key}", value)
+        else:
+            yield f"{prefix}.{key}", value
+
+
 def recipe_names() -> list[str]:
     return sorted(path.stem for path in shipped("recipes", "methods").glob("*.toml"))
 
@@ -104,9 +150,10 @@ def load_recipe(
         if chosen != "full" or "full" in overlays:
             require_known(chosen, ["full", *overlays], kind)
             _require_table(overlays[chosen], f"{kind}s.{chosen}")
-            _only_known(overlays[chosen], SECTIONS, f"{kind}s.{chosen}.")
-            for section in SECTIONS:
-                merged[section] = _overlay(merged[section], overlays[chosen].get(section, {}))
+            _only_known(overlays[chosen], (*SECTIONS, *ABOUT, AT_SIZE), f"{kind}s.{chosen}.")
+            for overlay in (overlays[chosen], overlays[chosen].get(AT_SIZE, {}).get(size, {})):
+                for section in SECTIONS:
+                    merged[section] = _overlay(merged[section], overlay.get(section, {}))
     for text in sets:
         _apply_set(merged, text)
     return Recipe(

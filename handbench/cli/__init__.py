@@ -13,7 +13,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from handbench import __version__
-from handbench.cli import compare, demo, doctor, evaluate, importing, ls, predict, prep, speed, submit, synth, train
+from handbench.cli import (
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    importing,
+    ls,
+    predict,
+    prep,
+    report,
+    speed,
+    submit,
+    synth,
+    train,
+)
 from handbench.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MISSING, HandbenchError
 
 # what the extra `methods` brings
@@ -44,6 +58,8 @@ for name, command in (
     ("ls", ls.ls),
 ):
     app.command(name)(command)
+
+app.add_typer(report.app, name="report")
 
 
 def _version(show: bool) -> None:

@@ -76,9 +76,7 @@ def prep(
         if dry_run:
             _say_estimate(one, path, workers, limit)
             continue
-        # the synthetic set takes its length from the source
-        cut = None if dataset == "synthetic" else limit
-        file = prepare(one, path, workers=workers, scheduler=scheduler, skip_bad=skip_bad, limit=cut)
+        file = prepare(one, path, workers=workers, scheduler=scheduler, skip_bad=skip_bad, limit=limit)
         about = file.meta
         without = about.get("frames_without_annotation")
         say(

@@ -10,6 +10,9 @@ import typer
 
 def train(
     method: Annotated[str, typer.Argument(help="a recipe: see `handbench ls`")],
+    list_variants: Annotated[
+        bool, typer.Option("--list-variants", help="say what variants there are, and which rows of the paper they are")
+    ] = False,
     variant: Annotated[str, typer.Option(help="a named ablation of the recipe")] = "full",
     size: Annotated[str, typer.Option(help="full (the paper's), small or tiny")] = "full",
     data: Annotated[
@@ -24,6 +27,10 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     out: Annotated[Path | None, typer.Option(help="the run's folder")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="delete an earlier run in the folder")] = False,
+    hand: Annotated[str, typer.Option(help="auto, mano or synthetic: the hand model that it is built on")] = "auto",
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="with --list-variants: write them there; - is stdout")
+    ] = None,
 ) -> None:
     """Train a method from its recipe.
 
@@ -31,23 +38,34 @@ def train(
     set.
 
     Example: handbench train clip-hand3d --size tiny --set train.epochs=20
+
+    Example: handbench train dahyf --list-variants
     """
+    if list_variants:
+        from handbench.report.variants import print_variants
+
+        print_variants(method, recipe, json)
+        return
     from handbench import places
     from handbench.console import say
     from handbench.inference.device import choose_device
-    from handbench.preparation.source import present_hand
+    from handbench.methods import find
     from handbench.recipe import load_recipe
+    from handbench.sections import require_known
     from handbench.store.hands_file import HandsFile
-    from handbench.training.plan import Plan
+    from handbench.training.hand import choose_hand
+    from handbench.training.plan import Plan, starting_weights
     from handbench.training.train import train as run
 
+    require_known(hand, ("auto", "mano", "synthetic"), "hand model")
     chosen = load_recipe(method, variant, size, [*([f"data.train={data}"] if data else []), *(sets or [])], recipe)
     where = choose_device(device)
     name = chosen.data.train
     path = Path(name) if name.endswith(".h5") else places.prepared(name, "train")
     file = HandsFile(path, f"`handbench prep {name}` makes it.")
     folder = out or places.run_folder(chosen.method, chosen.label, seed)
-    plan = Plan(chosen, file, present_hand(), folder, seed, init)
+    model = choose_hand(hand, file.meta, find(chosen.method).needs_hand)  # type: ignore[arg-type]
+    plan = Plan(chosen, file, model, folder, seed, init or starting_weights(chosen, seed))
     say(
         f"{chosen.method} {chosen.label} on {plan.about['trained_on']}: {len(plan.train_index):,} samples, "
         f"{len(plan.validation_index):,} held out for validation, {where}"

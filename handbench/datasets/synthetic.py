@@ -1,4 +1,4 @@
-"""The synthetic hand as a dataset: no files are read, `preparation.source.SyntheticSplit` makes its samples."""
+"""The synthetic hand as a dataset: no files are read, `preparation.generated.SyntheticSplit` makes its samples."""
 
 from __future__ import annotations
 

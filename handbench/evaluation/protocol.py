@@ -52,6 +52,8 @@ class Protocol(BaseModel):
     unit           that of the official script's computation (its alignment depends on it at the level of 1e-6 mm)
     buckets        by the share of the hand that something else covers
     given          what the official files give to everybody
+    truth          the source that the official truth says it is of; other words than `official files` name a set that
+                   is made, the same wherever that is, so that no digest is needed
     official       the official script whose figures are printed beside ours
     """
 
@@ -74,6 +76,7 @@ class Protocol(BaseModel):
     unit: Literal["m", "mm"] = "m"
     buckets: bool = False
     given: tuple[Given, ...] = ()
+    truth: str = OFFICIAL_FILES
     official: Literal["freihand", "ho3d", "dexycb"] | None = None
     metrics: tuple[Metric, ...]
     source: str = ""
@@ -112,17 +115,17 @@ class Protocol(BaseModel):
         """What matters: everything but words."""
         return {key: value for key, value in self.model_dump(mode="json").items() if key not in WORDS}
 
-    def identity(self, ids: SampleSet | Iterable[str], source: str = OFFICIAL_FILES, digest: str = "") -> str:
+    def identity(self, ids: SampleSet | Iterable[str], source: str | None = None, digest: str = "") -> str:
         """`freihand@1-<8 hex>`: over the definition, the set of sample ids, and where the truth comes from.
 
         Synthetic truth in an official layout has the official ids; its results must not share the official column, nor
-        one another's: `digest` is the truth's own, and counts where the truth is not of official files.
+        one another's: `digest` is the truth's own, and counts where `source` (None: as it should be) is not `truth`.
         """
         samples = ids if isinstance(ids, SampleSet) else SampleSet().add(ids)
         # what is as it is by default is left out, so that an id outlives a new key of the language
         said = self.model_dump(mode="json", exclude_defaults=True, exclude=set(WORDS))
         parts: list[Any] = [said, samples.count, samples.digest()]
-        if source != OFFICIAL_FILES:
+        if source is not None and source != self.truth:
             parts += [source, digest]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

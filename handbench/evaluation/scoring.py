@@ -25,7 +25,6 @@ from handbench.evaluation.official_text import official_scores
 from handbench.evaluation.plan import AFTER, BEFORE, plan
 from handbench.evaluation.protocol import (
     NOT_SAID,
-    OFFICIAL_FILES,
     Conventions,
     Protocol,
     SampleSet,
@@ -306,10 +305,10 @@ def _covered(truth: Hands, start: int) -> NDArray:
 
 
 def _complete(protocol: Protocol, samples: SampleSet, true: Source, source: str) -> bool | None:
-    """Whether these are all the samples of the protocol, from official files; None where it has no list."""
+    """Whether these are all the samples of the protocol, of the official truth; None where it has no list."""
     if protocol.dataset is None:
         return None
-    if source != OFFICIAL_FILES or (protocol.count is not None and samples.count != protocol.count):
+    if source != protocol.truth or (protocol.count is not None and samples.count != protocol.count):
         return False
     official = protocol.official_ids()
     if official is not None:
@@ -337,7 +336,7 @@ def _what_is_compared(true: Source, predicted: Source, protocol: Protocol, paire
     source = true.meta.get("source", NOT_SAID)
     if source == NOT_SAID and protocol.dataset is not None:
         said.append("The truth does not say where it is from: not comparable with any published figure.")
-    elif source != OFFICIAL_FILES and protocol.dataset is not None:
+    elif source != protocol.truth and protocol.dataset is not None:
         said.append(f"The truth is of {source}, not of {protocol.dataset}: not comparable with any published figure.")
     if protocol.wrist is not None and true.meta.get("joint_0") != PALM and protocol.dataset == "stb":
         said.append(

@@ -12,6 +12,7 @@ from handbench.evaluation.buckets import BUCKETS, UNKNOWN, bucket_of
 from handbench.evaluation.measuring import Measured
 from handbench.evaluation.metric import IN_TIME, MEDIANS, Metric
 from handbench.evaluation.plan import Plan, key
+from handbench.evaluation.protocol import OFFICIAL_FILES
 from handbench.metrics.curves import Tally, thresholds
 from handbench.metrics.intervals import WARN_BELOW, Interval, Moments, median_interval, median_of_all
 from handbench.metrics.temporal import to_m_per_s2
@@ -131,8 +132,9 @@ class Sums:
 
         row = {"value": over.value, "interval": cut(over), "n": samples.n}
         if self.clusters is None:
-            # frames of a dataset come from recordings, said or not
-            narrow = ": too narrow" if self.plan.protocol.dataset else ""
+            # frames of a dataset come from recordings, said or not; samples that are made are independent
+            recorded = self.plan.protocol.dataset and self.plan.protocol.truth == OFFICIAL_FILES
+            narrow = ": too narrow" if recorded else ""
             return row | {"clusters": None, "method": f"95 % t, samples taken as independent{narrow}"}
         few = ": too few to be sure of" if over.clusters < WARN_BELOW else ""
         return row | {

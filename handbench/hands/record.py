@@ -34,6 +34,8 @@ SHAPES: dict[str, tuple[int | str, ...]] = {
     "frame_size": (2,),
     "frame_camera": (3, 3),
     "crop": (2, 3),
+    "confidence": (),
+    "held": (),
 }
 TEXT_FIELDS = ("id", "capture", "track", "side")
 
@@ -55,6 +57,7 @@ class Hands:
     mano_pose (N,48)           axis-angle, mean pose already added; mano_shape (N,10); mano_translation (N,3) m
     image_size (N,2)           width, height of the stored image; camera (N,3,3) its intrinsics; box (N,4) xyxy
     frame_size, frame_camera   of the full frame; crop (N,2,3) the affine from it to the stored image
+    confidence (N,)            of a prediction: how far its method trusts it; held (N,) bool: an earlier frame repeated
     meta                       dataset, split, conventions, provenance; see the store's documentation
     """
 
@@ -78,6 +81,8 @@ class Hands:
     frame_size: NDArray | None = None
     frame_camera: NDArray | None = None
     crop: NDArray | None = None
+    confidence: NDArray | None = None
+    held: NDArray | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

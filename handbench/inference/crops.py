@@ -26,13 +26,23 @@ class Crops(Dataset[dict[str, Any]]):
     size      S, pixels
     margin    side of the crop as a multiple of the 2D joint box; 0 takes the whole stored image
     given     which quantities of the truth come along; any other stays in the file
+    mirror_left   left hands are shown mirrored
     """
 
-    def __init__(self, file: HandsFile, size: int, margin: float, given: tuple[str, ...], index: NDArray | None = None):
+    def __init__(
+        self,
+        file: HandsFile,
+        size: int,
+        margin: float,
+        given: tuple[str, ...],
+        index: NDArray | None = None,
+        mirror_left: bool = False,
+    ):
         self.file = file
         self.size = size
         self.margin = margin if "box" in given else 0.0
         self.given = given
+        self.mirror_left = mirror_left
         self.index = np.arange(len(file)) if index is None else index
 
     def __len__(self) -> int:
@@ -56,7 +66,11 @@ class Crops(Dataset[dict[str, Any]]):
             box = whole
         side = (box[2:] - box[:2]).max()
         box = box + np.tile(shift * side * np.ones(2), 2)
-        return square_crop(box, self.size, (self.margin or 1.0) * scale, rotation)
+        affine = square_crop(box, self.size, (self.margin or 1.0) * scale, rotation)
+        return mirrored(affine, self.size) if self._mirrors(hands) else affine
+
+    def _mirrors(self, hands: Hands) -> bool:
+        return self.mirror_left and hands.side is not None and str(hands.side[0]) == "left"
 
     def crop(self, at: int, hands: Hands, affine: NDArray, rotation: float = 0.0) -> dict[str, Any]:
         """The sample's image, camera and given quantities under one affine."""
@@ -71,6 +85,7 @@ class Crops(Dataset[dict[str, Any]]):
             "affine": affine.astype(np.float32),
             "rotation": np.float32(rotation),
             "index": at,
+            **self._in_frame(hands, affine),
         }
         if "camera" in self.given:
             sample["camera"] = crop_camera(affine, np.asarray(hands.camera)[0]).astype(np.float32)
@@ -78,6 +93,18 @@ class Crops(Dataset[dict[str, Any]]):
             if name in GIVEN_KEYS:
                 sample[GIVEN_KEYS[name]] = self.quantity(hands, name)
         return sample
+
+    def _in_frame(self, hands: Hands, affine: NDArray) -> dict[str, Any]:
+        """Where the crop lies in the full frame; the stored image is the frame where it is no crop itself."""
+        whole = affine
+        if hands.crop is not None:
+            whole = affine @ np.concatenate([np.asarray(hands.crop)[0], [[0.0, 0.0, 1.0]]])
+        size = hands.image_size if hands.frame_size is None else hands.frame_size
+        return {
+            "frame_affine": whole.astype(np.float32),
+            "frame_size": np.asarray(size)[0].astype(np.float32),
+            "mirrored": np.bool_(self._mirrors(hands)),
+        }
 
     def quantity(self, hands: Hands, name: str) -> NDArray:
         """A given quantity of one sample; raises InvalidError where its truth does not have it."""
@@ -88,6 +115,11 @@ class Crops(Dataset[dict[str, Any]]):
                 "A split without published truth cannot be predicted by a method that is given root or scale.",
             )
         return value
+
+
+def mirrored(affine: NDArray, size: int) -> NDArray:
+    """The affine (2,3) into a crop of `size` pixels, and then left for right."""
+    return np.array([[-1.0], [1.0]]) * affine + np.array([[0.0, 0.0, size - 1.0], [0.0, 0.0, 0.0]])
 
 
 def warp(image: NDArray, affine: NDArray, size: int) -> NDArray:

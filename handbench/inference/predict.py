@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader
 
 from handbench.console import progress, say
@@ -61,14 +63,19 @@ def predict(
         done = len(truth) - sum(stop - start for start, stop in todo)
         with progress(f"predict {out.stem}", len(truth), "images", done) as advance:
             for start, stop in todo:
-                crops = Crops(truth, model.input_size, about["margin"], model.given, np.arange(start, stop))
+                crops = crops_for(model, truth, about["margin"], np.arange(start, stop))
                 hands = predict_in_memory(model, crops, device, batch, workers)
-                if not about["mesh"]:
+                if not about["mesh"] and model.joint_source == "regressed":
                     # no training sample had a mesh: the vertices are nobody's answer
                     hands = hands.replace(vertices=None)
                 parts.write(start, hands, None)
                 advance(stop - start)
         return parts.finish({**meta, "made": made()})
+
+
+def crops_for(model: Method, file: HandsFile, margin: float, index: NDArray | None = None) -> Crops:
+    """The samples of a file as this method sees them at inference."""
+    return Crops(file, model.input_size, margin, model.given, index, model.mirrors_left)
 
 
 def row_of(checkpoint: Path, method: str) -> str:
@@ -79,15 +86,15 @@ def row_of(checkpoint: Path, method: str) -> str:
 
 def predict_in_memory(model: Method, crops: Crops, device: torch.device, batch: int, workers: int) -> Hands:
     """The hands of these samples, in memory: a block of a file, or what validation while training needs."""
-    joints, vertices = [], []
+    parts: dict[str, list[NDArray]] = {}
     for loaded in DataLoader(crops, batch_size=batch, num_workers=workers):
         prediction = model.predict(to_device(loaded, device))  # type: ignore[arg-type]
-        joints.append(prediction.joints.cpu().numpy())
-        if prediction.vertices is not None:
-            vertices.append(prediction.vertices.cpu().numpy())
-    return Hands(
-        id=crops.file.ids[crops.index],
-        joints=np.concatenate(joints),
-        vertices=np.concatenate(vertices) if vertices else None,
-        meta={},
-    )
+        for name, value in prediction._asdict().items():
+            if value is not None:
+                parts.setdefault(name, []).append(value.cpu().numpy())
+    found = {name: np.concatenate(values) for name, values in parts.items()}
+    rotations = found.pop("mano_rotations", None)
+    if rotations is not None:
+        vectors = Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec()
+        found["mano_pose"] = vectors.reshape(len(rotations), 48)
+    return Hands(id=crops.file.ids[crops.index], **found, meta={})

@@ -20,12 +20,17 @@ class Batch(TypedDict, total=False):
     camera (B,3,3)            of the crop: `uv = camera @ xyz / z` in crop pixels; not upper triangular when rotated
     affine (B,2,3)            from the pixels of the stored image to those of the crop
     rotation (B,)             rad, clockwise in the image: how far augmentation turned the content (0 at inference)
+    frame_affine (B,2,3)      from the pixels of the full frame to the crop's; it mirrors where `mirrored` says so
+    frame_size (B,2)          width and height of the full frame
+    mirrored (B,) bool        a left hand, shown as a right one (methods with `mirrors_left`, which are given the side)
     index (B,)                which sample of the file
     root (B,3) m, root_depth (B,) m, scale (B,) m    wrist position, its z, and |wrist - middle MCP|
                               At inference a method finds camera, root, root_depth and scale here only where it declares
                               them in `given`; the crop follows the true box only where it declares `box`.
     Only in training: joints (B,21,3) m in the camera frame of the stored image (a rotated crop has a rotated
-    `camera`, the points stay), joints_valid (B,21) bool, vertices (B,778,3) m (0 where absent), vertices_valid (B,).
+    `camera`, the points stay), joints_valid (B,21) bool, vertices (B,778,3) m (0 where absent), vertices_valid (B,),
+    mano_rotations (B,16,3,3) and mano_shape (B,10) of the annotated hand in that frame (identity and 0 where absent),
+    mano_valid (B,), and hand (B,) bool: False for a patch beside the hand (`Method.non_hands`), which has no truth.
     A method with `views = 2` gets 2B samples: first one view of each of B images, then another view of the same B.
     """
 
@@ -33,6 +38,9 @@ class Batch(TypedDict, total=False):
     camera: Tensor
     affine: Tensor
     rotation: Tensor
+    frame_affine: Tensor
+    frame_size: Tensor
+    mirrored: Tensor
     index: Tensor
     root: Tensor
     root_depth: Tensor
@@ -41,13 +49,32 @@ class Batch(TypedDict, total=False):
     joints_valid: Tensor
     vertices: Tensor
     vertices_valid: Tensor
+    mano_rotations: Tensor
+    mano_shape: Tensor
+    mano_valid: Tensor
+    hand: Tensor
 
 
 class Prediction(NamedTuple):
-    """joints (B,21,3) and vertices (B,V,3) or None: m, OpenCV camera frame, FH21."""
+    """joints (B,21,3) and vertices (B,V,3) or None: m, OpenCV camera frame, FH21.
+
+    A method may also say how far it trusts each hand, confidence (B,), and the MANO parameters it predicts: rotations
+    (B,16,3,3) in the camera frame and shape (B,10).
+    """
 
     joints: Tensor
     vertices: Tensor | None
+    confidence: Tensor | None = None
+    mano_rotations: Tensor | None = None
+    mano_shape: Tensor | None = None
+
+
+class Need(NamedTuple):
+    """Fields of `Hands` that a loss needs, what for, and the setting that does without (empty: none does)."""
+
+    fields: tuple[str, ...]
+    purpose: str
+    without: str
 
 
 class ModelConfig(BaseModel):
@@ -66,12 +93,19 @@ class Method(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     # what a prediction takes from the truth beyond the image: root, root depth, scale, box, side, camera
     given: ClassVar[tuple[str, ...]] = ()
-    # what is timed apart: stage -> its sub-modules
+    # what is timed apart: stage -> its sub-modules; and the rows of the paper's own timing table -> its stages
     stages: ClassVar[dict[str, tuple[str, ...]]] = {}
+    stage_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
+    # left hands are shown mirrored, as right ones
+    mirrors_left: ClassVar[bool] = False
+    # built on a hand model: MANO, or the synthetic hand where that is asked for
+    needs_hand: ClassVar[bool] = True
     # augmented views of each image in a training batch
     views: int = 1
     # `pretrain` or `main`: set by the training loop
     stage: str = "main"
+    # epoch of the stage, and how many there are: set by the training loop
+    schedule: tuple[int, int] = (0, 1)
 
     def __init__(self, config: ModelConfig, hand: HandModel, fingertips: str):
         """`hand`: whatever template is present, MANO's or the synthetic one; `fingertips`: the dataset's vertex set."""
@@ -97,9 +131,21 @@ class Method(nn.Module, ABC):
         """uint8 RGB (B,3,S,S) -> what `forward` takes."""
         return (image.float() / 255.0 - 0.5) / 0.5
 
+    @property
+    def non_hands(self) -> float:
+        """Patches without a hand that training wants beside each hand, at this point of the schedule."""
+        return 0.0
+
+    def needs(self) -> list[Need]:
+        """What the losses need of the training set; training says at its start what is missing."""
+        return []
+
+    def check_batch(self, size: int) -> None:
+        """Raises UsageError where a training batch of `size` images is too small for a loss."""
+
     @abstractmethod
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Normalised image (B,3,S,S) -> raw outputs."""
+    def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Normalised image (B,3,S,S), and the given geometry of its crop -> raw outputs."""
 
     @abstractmethod
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
@@ -126,4 +172,23 @@ class Method(nn.Module, ABC):
 
     @torch.inference_mode()
     def predict(self, batch: Batch) -> Prediction:
-        return self.lift(self(self.normalise(batch["image"])), batch)
+        return self.lift(self(self.normalise(batch["image"]), batch), batch)
+
+
+def blank_batch(n: int, size: int, device: torch.device | str = "cpu") -> Batch:
+    """The geometry of n crops in the middle of frames of their own size: for counting and for trying shapes."""
+    affine = torch.eye(3, device=device)[:2].expand(n, 2, 3)
+    camera = torch.tensor([[2.0 * size, 0, (size - 1) / 2], [0, 2.0 * size, (size - 1) / 2], [0, 0, 1]], device=device)
+    one = torch.ones(n, device=device)
+    return Batch(
+        camera=camera.expand(n, 3, 3),
+        affine=affine,
+        frame_affine=affine,
+        frame_size=torch.full((n, 2), float(size), device=device),
+        mirrored=torch.zeros(n, dtype=torch.bool, device=device),
+        rotation=0 * one,
+        index=torch.arange(n, device=device),
+        root=torch.tensor([0.0, 0.0, 0.6], device=device).expand(n, 3),
+        root_depth=0.6 * one,
+        scale=0.1 * one,
+    )

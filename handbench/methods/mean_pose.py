@@ -16,6 +16,7 @@ class MeanPose(Method):
     name = "mean-pose"
     given: ClassVar[tuple[str, ...]] = ("root",)
     input_size = 32
+    needs_hand = False
 
     def __init__(self, config: ModelConfig, hand: HandModel, fingertips: str):
         super().__init__(config, hand, fingertips)
@@ -39,7 +40,7 @@ class MeanPose(Method):
         for name, buffer in self.named_buffers():
             buffer.copy_(sums[name] / counts[name])
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, batch: Batch | None = None) -> dict[str, Tensor]:
         n = len(image)
         return {name: buffer.expand(n, -1, -1) for name, buffer in self.named_buffers()}
 

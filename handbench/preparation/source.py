@@ -1,4 +1,4 @@
-"""Where samples come from: a dataset's official files, or the synthetic hand; and which hand models are present."""
+"""Where samples come from: a dataset's official files, or a generator; and which hand models are present."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from handbench import datasets, places
 from handbench.console import say
-from handbench.datasets.card import Block, Split, Wanted
-from handbench.datasets.synthetic import CARD as SYNTHETIC
+from handbench.datasets.card import Split, Wanted
 from handbench.errors import MissingError, UsageError
 from handbench.hands.mano import HandModel, load_hand_model
 from handbench.layouts.folder import Folder, require_split
-from handbench.layouts.images import encode_jpeg
 from handbench.layouts.mark import is_synthetic
-from handbench.synth.dataset import SyntheticHands, to_hands
+from handbench.preparation.generated import GENERATED, SyntheticSplit
 from handbench.synth.hand import synthetic_hand
-from handbench.synth.picture import paint
 
 
 def present_hand(side: str = "right") -> HandModel:
@@ -30,41 +26,11 @@ def present_hand(side: str = "right") -> HandModel:
     return load_hand_model(path) if path.exists() else synthetic_hand(side)
 
 
-class SyntheticSplit:
-    """Samples of the synthetic hand, made while they are read."""
-
-    def __init__(self, split: str, n: int, seed: int, hand: HandModel | None = None):
-        hand = hand or present_hand()
-        self.scenes = SyntheticHands(n, seed=seed, split=split, model=hand)
-        self.meta: dict[str, Any] = {
-            "dataset": "synthetic",
-            "split": split,
-            "count": SYNTHETIC.splits[split],
-            "partial": n != SYNTHETIC.splits[split] or seed != 0,
-            "source": "handbench synthetic hand",
-            "read_from": f"seed {seed}",
-            "joint_source": "model",
-            "fingertips": SYNTHETIC.fingertips,
-            "validation": SYNTHETIC.validation,
-            "hand_model": hand.digest(),
-        }
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def name(self, i: int) -> str:
-        return self.scenes.name(i)
-
-    def read(self, start: int, stop: int) -> Block:
-        scenes = [self.scenes.sample(i) for i in range(start, stop)]
-        return Block(to_hands(scenes, self.meta), [encode_jpeg(paint(scene)) for scene in scenes])
-
-
 @dataclass(frozen=True)
 class Source:
     """One split to be prepared: small, so that it travels to other processes and machines, which open it themselves.
 
-    hands: per side, the file of its model, or `synthetic`; n, seed: of the synthetic set; run: tells one run from
+    hands: per side, the file of its model, or `synthetic`; n, seed: of a generated set; run: tells one run from
     another, so that a process which outlives both opens the split anew.
     """
 
@@ -85,8 +51,8 @@ class Source:
 @lru_cache(maxsize=1)
 def _opened(source: Source) -> Split:
     models = {side: _model(side, where) for side, where in source.hands}
-    if source.dataset == SYNTHETIC.name:
-        return SyntheticSplit(source.split, source.n, source.seed, models["right"])
+    if (made := GENERATED.get(source.dataset)) is not None:
+        return SyntheticSplit(source.split, source.n, source.seed, models["right"], made)
     module = datasets.find(source.dataset)
     folder = Folder(source.folder, module.CARD.title, module.CARD.url)
     wanted = dataclasses.replace(source.wanted, right=models.get("right"), left=models.get("left"))
@@ -101,22 +67,24 @@ def _model(side: str, where: str) -> HandModel:
 def find_sources(
     dataset: str, folder: Path, split: str | None, wanted: Wanted, limit: int | None = None, seed: int = 0
 ) -> list[Source]:
-    """The named split of a dataset, or all of them. Raises UsageError for an unknown dataset or split."""
+    """The named split of a dataset, or all of them. `limit`, `seed`: of a generated set that is not fixed.
+
+    Raises UsageError for an unknown dataset or split, and for what this dataset does not take.
+    """
     found = datasets.find(dataset).CARD
     if split:
         require_split(split, list(found.splits), dataset)
     if wanted.sequence_names is not None and dataset != "dexycb":
         raise UsageError(f"--sequence-names is for DexYCB, not for {dataset}.", "Leave it out.")
+    made = GENERATED.get(dataset)
+    if seed and (made is None or made.fixed):
+        raise UsageError(f"--seed is for `synthetic`: the samples of {dataset} are fixed.", "Leave it out.")
     splits = [split] if split else list(found.splits)
-    if dataset == SYNTHETIC.name:
+    if made is not None:
         if wanted.masks or wanted.depth or wanted.lossless:
-            raise UsageError("The synthetic set has JPEG images only.", "Leave --masks, --depth and --lossless out.")
-        hands = _hand_files(("right",), synthetic=True)
-        counts = {name: int(count or 0) for name, count in found.splits.items()}
-        limited = {
-            name: min(limit, counts[name]) if limit and name == "test" else limit or counts[name] for name in splits
-        }
-        return [Source(dataset, Path(), name, wanted, hands, limited[name], seed) for name in splits]
+            raise UsageError(f"{found.title} has JPEG images only.", "Leave --masks, --depth and --lossless out.")
+        hands = (("right", "synthetic"),) if made.fixed else _hand_files(("right",), synthetic=True)
+        return [Source(dataset, Path(), name, wanted, hands, made.length(name, limit), seed) for name in splits]
     # the models of a synthetic set's poses are the synthetic hand's, or those that it was made with
     synthetic = folder.is_dir() and is_synthetic(folder)
     hands = _hand_files(("right", "left"), synthetic)

@@ -100,6 +100,7 @@ def _apart(key: tuple[str, bool], record: dict[str, Any], official: str | None) 
 
     total, source = record["protocol"].get("n_official"), truth_source(record)
     reasons = [f"{record['n']:,} of the {total:,} official samples"] if total and record["n"] != total else []
-    reasons += [f"the truth is of {source}"] if source not in ("", OFFICIAL_FILES) else []
+    official_truth = record["protocol"].get("definition", {}).get("truth", OFFICIAL_FILES)
+    reasons += [f"the truth is of {source}"] if source not in ("", official_truth) else []
     why = " and ".join(reasons) or "another version of the protocol, or other samples"
     return f"Not comparable with the rows above: {why}."

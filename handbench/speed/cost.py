@@ -6,10 +6,11 @@ import copy
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from handbench.methods.base import Method
+from handbench.methods.base import Method, blank_batch
 
 
 def cost(method: Method) -> dict[str, Any]:
@@ -26,12 +27,12 @@ def cost(method: Method) -> dict[str, Any]:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with counter, sdpa_kernel(SDPBackend.MATH), torch.inference_mode():
-            method(image)
+            method(image, blank_batch(1, method.input_size, "meta"))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
     flops = counter.get_total_flops()
     stages = {
-        stage: sum(p.numel() for name in modules for p in method.get_submodule(name).parameters())
+        stage: sum(p.numel() for name in modules for p in _parameters(getattr(method, name)))
         for stage, modules in method.stages.items()
     }
     parameters = sum(p.numel() for p in method.parameters())
@@ -43,3 +44,8 @@ def cost(method: Method) -> dict[str, Any]:
         "flops": flops,
         "flops_are": "2 x multiply-adds; convolutions, matrix products and attention",
     }
+
+
+def _parameters(part: nn.Module | None) -> list[nn.Parameter]:
+    """Those of a part; a variant may do without it."""
+    return [] if part is None else list(part.parameters())

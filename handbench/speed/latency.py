@@ -33,7 +33,7 @@ def time_method(method: Method, crops: Crops, device: torch.device, effort: Effo
     @torch.inference_mode()
     def call(i: int) -> object:
         image, given = batches[i % len(batches)]
-        return method.lift(method(image), given)  # type: ignore[arg-type]
+        return method.lift(method(image, given), given)  # type: ignore[arg-type]
 
     before = load()
     with progress(f"time {method.name}", None, "calls"):

@@ -10,11 +10,12 @@ import torch
 from handbench import places
 from handbench.console import say, warn
 from handbench.inference.checkpoint import build, read_checkpoint
-from handbench.inference.crops import Crops
 from handbench.inference.device import choose_device
+from handbench.inference.predict import crops_for
 from handbench.methods import find
 from handbench.methods.base import Method
-from handbench.preparation.source import SyntheticSplit, present_hand
+from handbench.preparation.generated import SyntheticSplit
+from handbench.preparation.source import present_hand
 from handbench.recipe import load_recipe
 from handbench.sections import validated
 from handbench.speed.clock import QUICK, STANDARD
@@ -52,7 +53,7 @@ def time_all(
     records = []
     for name, what, checkpoint in jobs:
         model, margin, about = _method(name, what, checkpoint)
-        crops = Crops(file, model.input_size, margin, model.given)
+        crops = crops_for(model, file, margin)
         record = {"method": name, **about, **time_method(model, crops, where, QUICK if quick else STANDARD, pool)}
         path = places.home() / "speed" / f"{file_name(record)}.json"
         write_json(path, record)
@@ -89,7 +90,7 @@ def _synthetic_inputs(pool: int) -> HandsFile:
     """Crops of the synthetic hand, made once and kept."""
     path = places.home() / "speed" / "inputs" / f"synthetic-{pool}.h5"
     if not path.exists():
-        split = SyntheticSplit("test", pool, seed=0)
+        split = SyntheticSplit("test", pool, 0, present_hand())
         say(f"Making {pool} synthetic inputs.")
         block = split.read(0, pool)
         assert block.hands is not None

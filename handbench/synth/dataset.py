@@ -23,7 +23,7 @@ class SyntheticHands:
     parallel, and again.
 
     image_size in pixels (square); `model` the hand (the synthetic right one if not given); `fingertips` a name of
-    `FINGERTIPS`; `occluders` False leaves only the hand and its forearm.
+    `FINGERTIPS`; `occluders` False leaves only the hand and its forearm; `dataset` is the first word of the ids only.
     """
 
     n: int
@@ -33,6 +33,7 @@ class SyntheticHands:
     fingertips: str = "freihand"
     occluders: bool = True
     split: str = "train"
+    dataset: str = "synthetic"
     hand: HandModel = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class SyntheticHands:
         return self.n
 
     def name(self, i: int) -> str:
-        return f"synthetic/{self.split}/{i:08d}"
+        return f"{self.dataset}/{self.split}/{i:08d}"
 
     def sample(self, i: int) -> Scene:
         """The geometry of sample i; its masks are drawn when they are asked for."""
@@ -76,7 +77,7 @@ class SyntheticHands:
 
     def meta(self) -> dict[str, object]:
         return {
-            "dataset": "synthetic",
+            "dataset": self.dataset,
             "split": self.split,
             "seed": self.seed,
             "n": self.n,

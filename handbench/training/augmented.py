@@ -8,23 +8,41 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
+from handbench.hands.camera import square_crop
+from handbench.hands.mano import axis_angle_to_matrix
 from handbench.hands.record import Hands
 from handbench.inference.crops import Crops, given_quantity
+from handbench.methods.base import Method
 from handbench.recipe import Data
 from handbench.store.hands_file import HandsFile
+from handbench.synth.background import background
+
+# a patch beside the hand is at least this share of the hand's box wide; where the picture has no room for one, or in
+# half of all cases, it is a texture
+LEAST_SHARE = 0.4
 
 
 class AugmentedCrops(Crops):
-    """As `Crops`, with the truth of a `Batch` and `views` differently augmented views of each image."""
+    """As `Crops`, with the truth of a `Batch` and `views` differently augmented views of each image.
 
-    def __init__(self, file: HandsFile, size: int, data: Data, index: NDArray, *, views: int, seed: int, box: bool):
-        super().__init__(
-            file, size, data.margin, ("root", "root depth", "scale", "camera", *(("box",) if box else ())), index
-        )
+    `non_hands` patches without a hand are added for each sample of a batch, at least one where it is not 0.
+    """
+
+    def __init__(self, file: HandsFile, data: Data, index: NDArray, method: Method, seed: int):
+        box = ("box",) if "box" in method.given else ()
+        given = ("root", "root depth", "scale", "camera", *box)
+        super().__init__(file, method.input_size, data.margin, given, index, method.mirrors_left)
         self.data = data
-        self.views = views
+        self.views = method.views
         self.seed = seed
         self.epoch = 0
+        self.non_hands = 0.0
+
+    def __getitems__(self, items: list[int]) -> list[dict[str, Any]]:
+        """A batch at once, as torch's loader asks for it."""
+        extra = max(1, round(self.non_hands * len(items))) if self.non_hands else 0
+        beside = [self._beside(items[i % len(items)], i // len(items)) for i in range(extra)]
+        return [self[item] for item in items] + beside
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         at = int(self.index[item])
@@ -48,7 +66,43 @@ class AugmentedCrops(Crops):
         if data.colour:
             factor = (1 + data.colour * gain[:, None, None]) * (1 + data.colour * brightness)
             sample["image"] = np.clip(sample["image"] * factor, 0, 255).astype(np.uint8)
-        return {**sample, **truth(hands)}
+        return {**sample, **truth(hands), "hand": np.bool_(True)}
+
+    def _beside(self, item: int, turn: int) -> dict[str, Any]:
+        """A patch of the sample's picture that its hand's box does not touch, or a texture; without truth."""
+        at = int(self.index[item])
+        hands = self.file.read(at, at + 1)
+        draw = np.random.default_rng([self.seed, self.epoch, at, self.views + turn])
+        square = self._free_square(hands, draw)
+        sample = self.crop(at, hands, self.affine(hands) if square is None else square_crop(square, self.size))
+        if square is None:
+            sample["image"] = np.ascontiguousarray(texture(self.size, draw).transpose(2, 0, 1))
+        nothing = {key: np.zeros_like(value) for key, value in truth(hands).items()}
+        nothing["mano_rotations"] += np.eye(3, dtype=np.float32)
+        one = {**sample, **nothing, "hand": np.bool_(False)}
+        return {key: np.stack([np.asarray(value)] * self.views) for key, value in one.items()}
+
+    def _free_square(self, hands: Hands, draw: np.random.Generator) -> NDArray | None:
+        """A square xyxy beside the hand's box, in the widest strip of the picture that is free; None: no room."""
+        width, height = np.asarray(hands.image_size)[0].astype(float)
+        if hands.box is None or not np.isfinite(hands.box[0]).all() or draw.random() < 0.5:
+            return None
+        left, top, right, bottom = np.asarray(hands.box)[0]
+        strips = [(0, 0, left, height), (right, 0, width, height), (0, 0, width, top), (0, bottom, width, height)]
+        x0, y0, x1, y1 = max(strips, key=lambda s: min(s[2] - s[0], s[3] - s[1]))
+        room = min(x1 - x0, y1 - y0)
+        least = LEAST_SHARE * max(right - left, bottom - top)
+        if room < max(least, 8):
+            return None
+        side = draw.uniform(least, room)
+        x, y = draw.uniform(x0, x1 - side), draw.uniform(y0, y1 - side)
+        # the crop reaches half a pixel beyond the first and last centres
+        return np.array([x, y, x + side - 1, y + side - 1])
+
+
+def texture(size: int, draw: np.random.Generator) -> NDArray:
+    """(size, size, 3) uint8 RGB without a hand."""
+    return (background((size, size), draw) * 255).round().astype(np.uint8)
 
 
 def truth(hands: Hands) -> dict[str, Any]:
@@ -59,11 +113,20 @@ def truth(hands: Hands) -> dict[str, Any]:
         valid &= hands.joints_valid[0]
     has_mesh = hands.vertices is not None and bool(np.isfinite(hands.vertices[0]).all())
     vertices = hands.vertices[0] if has_mesh else np.zeros((778, 3))  # type: ignore[index]
+    posed = (
+        hands.mano_pose is not None
+        and hands.mano_shape is not None
+        and bool(np.isfinite(hands.mano_pose[0]).all() and np.isfinite(hands.mano_shape[0]).all())
+    )
+    pose = hands.mano_pose[0] if posed else np.zeros(48)  # type: ignore[index]
     return {
         "joints": np.where(valid[:, None], joints, 0.0).astype(np.float32),
         "joints_valid": valid,
         "vertices": np.asarray(vertices, np.float32),
         "vertices_valid": np.bool_(has_mesh),
+        "mano_rotations": axis_angle_to_matrix(np.asarray(pose, np.float64).reshape(16, 3)).astype(np.float32),
+        "mano_shape": np.asarray(hands.mano_shape[0] if posed else np.zeros(10), np.float32),  # type: ignore[index]
+        "mano_valid": np.bool_(posed),
     }
 
 

@@ -55,15 +55,9 @@ class Trainer:
         from torch.utils.tensorboard import SummaryWriter
 
         resumed = self._read_last()
-        self.validation = Validation(self.plan, self.method.input_size, self.method.given)
+        self.validation = Validation(self.plan, self.method)
         self.data = AugmentedCrops(
-            self.plan.file,
-            self.method.input_size,
-            self.plan.recipe.data,
-            self.plan.train_index,
-            views=self.method.views,
-            seed=self.plan.seed,
-            box="box" in self.method.given,
+            self.plan.file, self.plan.recipe.data, self.plan.train_index, self.method, self.plan.seed
         )
         self.per_epoch = len(self._batches(np.arange(len(self.data))))
         total, done = self.per_epoch * sum(self.epochs.values()), self._steps_done()
@@ -100,7 +94,8 @@ class Trainer:
         """A fresh optimiser and schedule for the stage, or those of the checkpoint."""
         self.method.stage = self.stage
         parameters = [p for p in self.method.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(parameters, lr=self.train.lr, weight_decay=self.train.weight_decay)
+        kind = torch.optim.AdamW if self.train.optimiser == "adamw" else torch.optim.Adam
+        optimiser = kind(parameters, lr=self.train.lr, weight_decay=self.train.weight_decay)
         # the loop calls the wrapped model (device, precision); losses and lifting stay methods of the bare one
         self.model, self.optimiser = self.fabric.setup(self.method, optimiser)
         if resumed:
@@ -115,6 +110,8 @@ class Trainer:
         rate = self.train.lr * self.train.lr_decay ** (self.epoch // self.train.lr_decay_every)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+        self.method.schedule = (self.epoch, self.epochs[self.stage])
+        self.data.non_hands = self.method.non_hands
         stage_number = STAGES.index(self.stage)
         self.data.epoch = self.epoch + 100_000 * stage_number
         order = np.random.default_rng([self.plan.seed, stage_number, self.epoch]).permutation(len(self.data))
@@ -135,7 +132,7 @@ class Trainer:
         saved = time.monotonic()
         for batch in loader:
             batch = self.fabric.to_device(batch)
-            output = self.model(self.method.normalise(batch["image"]))
+            output = self.model(self.method.normalise(batch["image"]), batch)
             terms = self.method.losses(output, batch)
             loss = torch.stack(list(terms.values())).sum()
             if not torch.isfinite(loss):

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from handbench import places
 from handbench.datasets.holdout import validation_mask
-from handbench.errors import InvalidError
+from handbench.errors import InvalidError, MissingError
 from handbench.hands.mano import HandModel
 from handbench.inference.checkpoint import file_digest, read_checkpoint
 from handbench.recipe import Recipe
@@ -45,7 +46,10 @@ class Plan:
             raise InvalidError(f"{self.file.path} is a test split.", "Train on a training split.")
         for name in ("joints", "camera"):
             if name not in self.file.fields:
-                raise InvalidError(f"{self.file.path} has no {name}: nothing to train on.", "Prepare it again.")
+                raise InvalidError(
+                    f"{self.file.path} has no {name}: nothing to train on.",
+                    "Every crop is cut, and every loss is taken, with both; train on a dataset that has them.",
+                )
         held_out = validation_mask(self.file)
         limit = self.recipe.data.limit or len(self.file)
         self.train_index = np.flatnonzero(~held_out)[:limit]
@@ -152,3 +156,20 @@ def _data_in_words(meta: dict[str, Any]) -> str:
     but = [str(meta["source"])] if meta["source"] != "official files" and meta["dataset"] != "synthetic" else []
     but += ["partial"] if meta["partial"] else []
     return f"{meta['dataset']}/{meta['split']}" + (f" ({', '.join(but)})" if but else "")
+
+
+def starting_weights(recipe: Recipe, seed: int) -> Path | None:
+    """The checkpoint that `train.init` names: another variant's, of the same size and seed; None where it names none.
+
+    Raises MissingError with the command that makes it.
+    """
+    if recipe.train.init is None:
+        return None
+    path = places.run_folder(recipe.method, places.row_label(recipe.train.init, recipe.size), seed) / "best.pt"
+    if not path.exists():
+        size = "" if recipe.size == "full" else f" --size {recipe.size}"
+        raise MissingError(
+            f"{recipe.variant} starts from the trained weights of {recipe.train.init}, and there are none at {path}.",
+            f"`handbench train {recipe.method} --variant {recipe.train.init}{size}` makes them; or give --init.",
+        )
+    return path

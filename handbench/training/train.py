@@ -44,6 +44,20 @@ def _load_weights(method: Method, plan: Plan) -> None:
             ) from None
 
 
+def _check(method: Method, plan: Plan) -> None:
+    """Raises InvalidError where the data lack what a loss needs, UsageError where a batch is too small for one."""
+    for need in method.needs():
+        missing = [name for name in need.fields if name not in plan.file.fields]
+        if missing:
+            without = f"Do without: --set '{need.without}'." if need.without else "Train on a dataset that has them."
+            raise InvalidError(
+                f"{plan.file.path} has no {' and no '.join(missing)}, which {need.purpose} of {method.name} needs.",
+                without,
+            )
+    if method.descends:
+        method.check_batch(min(plan.recipe.train.batch, len(plan.train_index)))
+
+
 def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
     """Train to the end, going on from an interrupted run; returns the checkpoint to predict with (`best.pt`)."""
     method = build_method(plan)
@@ -52,6 +66,7 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
         say(f"{best} is trained already (--restart begins anew).")
         return best
     # what could fail comes before an earlier run is deleted
+    _check(method, plan)
     _load_weights(method, plan)
     with plan.begun(restart):
         if method.descends:
@@ -65,15 +80,8 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
 
 def _truth_batches(plan: Plan, method: Method) -> Iterator[Any]:
     """One pass over the training split, not augmented: held-out frames too, since nothing is chosen by them."""
-    data = AugmentedCrops(
-        plan.file,
-        method.input_size,
-        plan.recipe.data.model_copy(update=STILL),
-        plan.every_index,
-        views=1,
-        seed=plan.seed,
-        box="box" in method.given,
-    )
+    still = plan.recipe.data.model_copy(update=STILL)
+    data = AugmentedCrops(plan.file, still, plan.every_index, method, plan.seed)
     with progress(f"train {method.name}", len(data), "images") as advance:
         loader = DataLoader(data, plan.recipe.train.batch, num_workers=0, collate_fn=collate_views)
         for batch in loader:

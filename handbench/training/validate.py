@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from handbench.hands.joints import WRIST
-from handbench.inference.crops import Crops
-from handbench.inference.predict import predict_in_memory
+from handbench.inference.predict import crops_for, predict_in_memory
 from handbench.methods.base import Method
 from handbench.metrics.align import procrustes_official, root_align
 from handbench.metrics.errors import mpjpe
@@ -18,7 +17,7 @@ MOST = 2000
 
 
 class Validation:
-    def __init__(self, plan: Plan, size: int, given: tuple[str, ...]):
+    def __init__(self, plan: Plan, method: Method):
         index = plan.validation_index
         if len(index) > MOST:
             index = index[np.linspace(0, len(index) - 1, MOST).astype(int)]
@@ -26,7 +25,7 @@ class Validation:
         # alignment needs whole hands
         whole = np.isfinite(joints).all((1, 2))
         self.truth = joints[whole]
-        self.crops = Crops(plan.file, size, plan.recipe.data.margin, given, index[whole])
+        self.crops = crops_for(method, plan.file, plan.recipe.data.margin, index[whole])
         self.batch = plan.recipe.train.batch
 
     def errors(self, method: Method, device: torch.device) -> dict[str, float]:

@@ -43,7 +43,21 @@ def folders(tmp_path):
 def test_help_of_every_command(tmp_path):
     for command in (
         (),
-        ["prep", "synth", "train", "predict", "import", "eval", "compare", "submit", "speed", "demo", "doctor", "ls"],
+        [
+            "prep",
+            "synth",
+            "train",
+            "predict",
+            "import",
+            "eval",
+            "compare",
+            "submit",
+            "speed",
+            "report",
+            "demo",
+            "doctor",
+            "ls",
+        ],
     ):
         for name in command or ("",):
             done = run(*filter(None, (name,)), "--help", cwd=tmp_path)

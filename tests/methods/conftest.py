@@ -8,7 +8,7 @@ import torch
 
 from handbench.hands.camera import crop_camera, square_crop
 from handbench.hands.joints import MIDDLE_MCP
-from handbench.hands.mano import HandModel
+from handbench.hands.mano import HandModel, axis_angle_to_matrix
 from handbench.methods.base import Batch
 
 FOCAL = 600.0
@@ -35,7 +35,8 @@ def make_batch(hand: HandModel):
         rng = np.random.default_rng(seed)
         pose = rng.normal(0, 0.3, (n, 48))
         translation = rng.uniform([-0.1, -0.1, 0.5], [0.1, 0.1, 0.9], (n, 3))
-        vertices, joints16 = hand.forward(pose, rng.normal(0, 1, (n, 10)), translation)
+        shape = rng.normal(0, 1, (n, 10))
+        vertices, joints16 = hand.forward(pose, shape, translation)
         joints = hand.joints21(vertices, joints16, "freihand")
         camera = np.array([[FOCAL, 0, 320.0], [0, FOCAL, 240.0], [0, 0, 1.0]])
         pixels = joints @ camera.T
@@ -52,6 +53,10 @@ def make_batch(hand: HandModel):
             camera=tensor(crop_camera(affine, camera)),
             affine=tensor(affine),
             rotation=tensor(rotation),
+            # the stored image is the frame
+            frame_affine=tensor(affine),
+            frame_size=tensor(np.tile([640.0, 480.0], (n, 1))),
+            mirrored=torch.zeros(n, dtype=torch.bool),
             index=torch.arange(n),
             root=tensor(joints[:, 0]),
             root_depth=tensor(joints[:, 0, 2]),
@@ -60,6 +65,10 @@ def make_batch(hand: HandModel):
             joints_valid=torch.ones(n, 21, dtype=torch.bool),
             vertices=tensor(vertices),
             vertices_valid=torch.ones(n, dtype=torch.bool),
+            mano_rotations=tensor(axis_angle_to_matrix(pose.reshape(n, 16, 3))),
+            mano_shape=tensor(shape),
+            mano_valid=torch.ones(n, dtype=torch.bool),
+            hand=torch.ones(n, dtype=torch.bool),
         )
 
     return make

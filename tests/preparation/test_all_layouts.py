@@ -12,6 +12,7 @@ import pytest
 from handbench import datasets
 from handbench.hands.camera import project
 from handbench.hands.palm import wrist_from_palm
+from handbench.preparation.generated import GENERATED
 from handbench.preparation.source import present_hand
 from handbench.store.hands_file import HandsFile
 from handbench.store.hands_writer import write_hands
@@ -24,7 +25,7 @@ NM = 1e-9
 
 
 def test_every_dataset_has_a_writer_and_every_writer_a_reader():
-    assert sorted([*WRITERS, "synthetic"]) == datasets.names()
+    assert sorted([*WRITERS, *GENERATED]) == datasets.names()
     assert sorted(SIZES) == sorted(WRITERS)
 
 

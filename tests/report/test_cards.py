@@ -9,6 +9,7 @@ import pytest
 from handbench import datasets
 from handbench.hands.joints import FINGERTIPS
 from handbench.hands.record import SHAPES
+from handbench.preparation.generated import GENERATED
 from handbench.report.cards import datasets_page
 
 PAGE = Path(__file__).parents[2] / "docs/datasets.md"
@@ -25,7 +26,7 @@ def test_a_card_is_complete_and_names_what_there_is(card):
     assert "joints" in card.has
     assert card.fingertips is None or card.fingertips in FINGERTIPS
     assert all((card.title, card.conventions, card.licence, card.citation, card.captures, card.sides))
-    assert card.url.startswith("https://") or card.name == "synthetic"
+    assert card.url.startswith("https://") or card.name in GENERATED
     assert all(count is None or count > 0 for count in card.splits.values())
 
 

@@ -38,7 +38,7 @@ class Toy(Method):
         super().__init__(ModelConfig(), toy_hand(), "freihand")
         self.net = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(3 * 16 * 16, 63))
 
-    def forward(self, image):
+    def forward(self, image, batch=None):
         return {"joints": self.net(image).view(-1, 21, 3)}
 
     def lift(self, output, batch: Batch):

@@ -1,4 +1,4 @@
-"""ResNets with their feature pyramid, and the ImageNet weights that they may start from."""
+"""Backbones of timm, and the ImageNet weights that they may start from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from torch import Tensor, nn
 
 from handbench import places
 from handbench.errors import InvalidError, MissingError, UsageError
+from handbench.methods.base import ModelConfig
 from handbench.methods.blocks.torchvision_shim import import_with_torchvision
+
+# of RGB in 0..1, as timm's weights expect it
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class BackboneConfig(ModelConfig):
+    """`weights`: `none`, `imagenet` (data/NAME-imagenet.safetensors in HANDBENCH_HOME) or a file."""
+
+    name: str = "resnet50"
+    weights: str = "none"
 
 
 class Pyramid(NamedTuple):
@@ -48,21 +59,47 @@ class ResNet(nn.Module):
         return Pyramid(f0, f1, f2, f3, self.layer4(f3))
 
     def load(self, weights: str) -> None:
-        """Start from `weights`: `none`, `imagenet` (`data/NAME-imagenet.safetensors` in HANDBENCH_HOME) or a file.
+        load_weights(self, weights, self.name)
 
-        The file holds a state dict under the names that torchvision and timm share; a classifier in it is left out.
-        """
-        path = weights_file(weights, self.name)
-        if path is None:
-            return
-        state = read_state(path, f"Put timm's {self.name} there, or train from scratch: model.backbone.weights=none.")
-        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-        try:
-            self.load_state_dict(state)
-        except RuntimeError as error:
-            raise InvalidError(
-                f"{path} does not hold the weights of a {self.name}.", str(error).partition("\n")[2].strip()[:300]
-            ) from error
+
+class FeatureNet(nn.Module):
+    """A network of timm without its classifier: image (B,3,S,S) -> its last feature map (B,channels,S/32,S/32).
+
+    `hrnet_w64` has, as in CLIFF, the head that joins its four resolutions to 2048 channels.
+    """
+
+    def __init__(self, name: str = "resnet50"):
+        super().__init__()
+        timm = import_with_torchvision("timm")
+        if not name.startswith(("resnet", "hrnet")) or name not in timm.list_models(["resnet*", "hrnet*"]):
+            raise UsageError(f"There is no backbone {name!r}.", "Use resnet18, resnet50, hrnet_w64, ...")
+        self.name = name
+        self.net = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+        self.channels: int = self.net.num_features
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.net(image)
+
+    def load(self, weights: str) -> None:
+        load_weights(self.net, weights, self.name)
+
+
+def load_weights(net: nn.Module, weights: str, name: str) -> None:
+    """Start from `weights`: `none`, `imagenet` (`data/NAME-imagenet.safetensors` in HANDBENCH_HOME) or a file.
+
+    The file holds a state dict under timm's names; a classifier in it is left out.
+    """
+    path = weights_file(weights, name)
+    if path is None:
+        return
+    state = read_state(path, f"Put timm's {name} there, or train from scratch: model.backbone.weights=none.")
+    state = {key: value for key, value in state.items() if not key.startswith(("fc.", "classifier."))}
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise InvalidError(
+            f"{path} does not hold the weights of a {name}.", str(error).partition("\n")[2].strip()[:300]
+        ) from error
 
 
 def weights_file(weights: str, name: str) -> Path | None:

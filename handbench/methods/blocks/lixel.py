@@ -63,3 +63,17 @@ class LixelHead(nn.Module):
 def positions(lixels: Lixels) -> Tensor:
     """Joints (B,J,3) in [0, 1]^3: x to the right, y down, z away from the camera."""
     return torch.stack([soft_argmax(lixels.x), soft_argmax(lixels.y), soft_argmax(lixels.z)], -1)
+
+
+def smoothed_label(position: Tensor, bins: int, sigma: float) -> Tensor:
+    """Positions (...) in [0, 1] -> Gaussians over the bins (..., bins), σ in bins, each of sum 1."""
+    offset = (bin_centres(bins, position) - position[..., None]) * bins
+    return (-0.5 * (offset / sigma) ** 2).softmax(-1)
+
+
+def label_divergence(logits: Tensor, position: Tensor, valid: Tensor, sigma: float) -> Tensor:
+    """KL(label || softmax(logits)), mean over what is valid and in [0, 1]: logits (...,W), position, valid (...)."""
+    inside = valid & (position >= 0) & (position <= 1)
+    label = smoothed_label(torch.where(inside, position, 0.5), logits.shape[-1], sigma)
+    each = (label * (label.clamp(min=1e-12).log() - logits.float().log_softmax(-1))).sum(-1)
+    return torch.where(inside, each, 0.0).sum() / inside.sum().clamp(min=1)

@@ -14,13 +14,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from handbench.errors import UsageError
 from handbench.hands.hierarchy import build_hierarchy
 from handbench.hands.joints import MIDDLE_MCP, WRIST
 from handbench.hands.mano import HandModel
-from handbench.methods.base import Batch, Method, Prediction
+from handbench.methods.base import Batch, Method, Need, Prediction
 from handbench.methods.blocks.backbone import ResNet
 from handbench.methods.blocks.clip_text import FrozenText, load_text
-from handbench.methods.blocks.lixel import LixelHead, Lixels, positions
+from handbench.methods.blocks.lixel import LixelHead, Lixels, label_divergence, positions
 from handbench.methods.clip_hand3d.config import ClipHand3DConfig
 from handbench.methods.clip_hand3d.contrast import Contrast
 from handbench.methods.clip_hand3d.heatmaps import Lifting
@@ -50,6 +51,11 @@ class ClipHand3D(Method):
         "backbone": ("backbone",),
         "pose head": ("lixel",),
         "mesh head": ("lifting", "mesh"),
+    }
+    # table 6: the joint projection is part of the mesh stages that look at the pyramid
+    stage_groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "Pose Feature Generation": ("backbone", "pose head"),
+        "Mesh Regressor": ("mesh head",),
     }
     config: ClipHand3DConfig
     faces: Tensor
@@ -95,6 +101,28 @@ class ClipHand3D(Method):
             "imagenet": _shown(imagenet),
         }
 
+    def needs(self) -> list[Need]:
+        needs = [Need(("camera",), "its network space", "")]
+        if self.config.mesh_losses:
+            needs.append(Need(("vertices",), "the losses of the mesh", "model.mesh_losses=false"))
+        return needs
+
+    def check_batch(self, size: int) -> None:
+        pairs, clip = size * self.views, self.config.clip
+        if not clip.enabled:
+            return
+        if size < 2:
+            raise UsageError(
+                f"The contrastive loss needs other images in a batch, and train.batch is {size}.",
+                "Set train.batch=2 or more, or do without: model.clip.enabled=false.",
+            )
+        if clip.contrast_batch > pairs:
+            raise UsageError(
+                f"A batch has {pairs} pairs of image and prompt, fewer than model.clip.contrast_batch = "
+                f"{clip.contrast_batch}.",
+                f"Set model.clip.contrast_batch={pairs}, or train.batch={-(-clip.contrast_batch // self.views)}.",
+            )
+
     def begin_training(self) -> None:
         """Load the backbone's weights and add the text branch. Raises MissingError for weights that are not there."""
         self.backbone.load(self.config.backbone.weights)
@@ -111,7 +139,7 @@ class ClipHand3D(Method):
             state_dict = {key: value for key, value in state_dict.items() if not key.startswith("contrast.")}
         return super().load_state_dict(state_dict, strict, assign)
 
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor, batch: Batch | None = None) -> dict[str, Tensor]:
         """Image (B,3,S,S) -> `joints` (B,21,3) and `vertices` (B,778,3) in uvd, and `x`, `y`, `z`: the logits of the
         1-D heat-maps (B,21,bins). In pre-training there is no mesh yet.
         """
@@ -142,21 +170,28 @@ class ClipHand3D(Method):
         true = self._to_uvd(joints, batch)
         terms = {"joints": a1 * masked_l1(output["joints"], true, annotated)}
         if self.stage == "pretrain":
+            if self.config.pretrain_heatmaps:
+                each = [
+                    label_divergence(output[axis], true[..., i], annotated, self.config.sigma)
+                    for i, axis in enumerate(("x", "y", "z"))
+                ]
+                terms["heatmaps"] = self.config.pretrain_heatmaps * torch.stack(each).mean()
             return terms
 
-        meshed = batch["vertices_valid"] & known
-        vertices = torch.where(meshed[:, None, None], batch["vertices"], 1.0)
         xyz = self._to_xyz(output["vertices"], batch)
         from_mesh = self.regressor @ xyz
         terms["mesh_joints"] = a1 * masked_l1(self._to_uvd(from_mesh, batch), true, annotated)
-        terms["vertices"] = a1 * masked_l1(
-            output["vertices"], self._to_uvd(vertices, batch), meshed[:, None].expand(-1, vertices.shape[1])
-        )
         # normals, lengths and turns mean something in space only: in bone lengths around the wrist (our decision)
         rooted = (xyz - from_mesh[:, :1]) / batch["scale"][:, None, None]
-        rooted_true = vertices / batch["scale"][:, None, None]
-        terms["normals"] = a2 * normal_loss(rooted, rooted_true, self.faces, meshed)
-        terms["edges"] = a2 * edge_loss(rooted, rooted_true, self.faces, meshed)
+        if self.config.mesh_losses:
+            meshed = batch["vertices_valid"] & known
+            vertices = torch.where(meshed[:, None, None], batch["vertices"], 1.0)
+            terms["vertices"] = a1 * masked_l1(
+                output["vertices"], self._to_uvd(vertices, batch), meshed[:, None].expand(-1, vertices.shape[1])
+            )
+            rooted_true = vertices / batch["scale"][:, None, None]
+            terms["normals"] = a2 * normal_loss(rooted, rooted_true, self.faces, meshed)
+            terms["edges"] = a2 * edge_loss(rooted, rooted_true, self.faces, meshed)
         if self.config.consistency:
             terms["consistency_2d"] = a3 * consistency_2d(
                 output["joints"][..., :2], batch["affine"], self.input_size, torch.ones_like(known)

@@ -7,16 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from handbench.methods.base import ModelConfig
+from handbench.methods.blocks.backbone import BackboneConfig
 
 # the longest N whose prompts fit CLIP's 77 tokens in the printed template, whatever the joints
 LONGEST_PAPER_PROMPT = 18
-
-
-class BackboneConfig(ModelConfig):
-    """`weights`: `none`, `imagenet` (data/NAME-imagenet.safetensors in HANDBENCH_HOME) or a file."""
-
-    name: str = "resnet50"
-    weights: str = "none"
 
 
 class ClipConfig(ModelConfig):
@@ -72,6 +66,10 @@ class ClipHand3DConfig(ModelConfig):
     attn_axis: Literal["nodes", "batch"] = "nodes"
     # what is predicted as joints: J_Reg · V, or the lixel joints
     output_joints: Literal["mesh", "lixel"] = "mesh"
+    # losses of vertices, normals and edges, and two views' meshes: without them joints alone train
+    mesh_losses: bool = True
+    # weight of the 1-D heat-maps' divergence from labels smoothed with `sigma`, beside L_P in pre-training
+    pretrain_heatmaps: float = Field(default=0.01, ge=0)
     # two augmented views of each image in training
     consistency: bool = True
     # weights α1..α4 of eq. 8
