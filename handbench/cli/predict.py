@@ -20,16 +20,24 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     batch: Annotated[int, typer.Option(min=1, help="images at once")] = 32,
     workers: Annotated[int, typer.Option(min=0, help="loader processes")] = 0,
+    hold: Annotated[
+        float | None,
+        typer.Option(min=-1, max=1, help="also: where the confidence is lower, repeat the last trusted pose"),
+    ] = None,
 ) -> None:
     """Run a trained method over a test set.
 
     Goes on from an interrupted run.
 
     Example: handbench predict clip-hand3d --size tiny --protocol freihand
+
+    Example: handbench predict dahyf --protocol ho3d-v3 --hold 0.5
     """
     from handbench import places
+    from handbench.console import say
     from handbench.evaluation.protocol import load
     from handbench.inference.device import choose_device
+    from handbench.inference.hold import hold as hold_poses
     from handbench.inference.predict import predict as run
     from handbench.inference.predict import row_of
     from handbench.store.hands_file import HandsFile
@@ -40,4 +48,13 @@ def predict(
     dataset = chosen.dataset or chosen.name
     truth = HandsFile(data or places.prepared(dataset, chosen.split or "test"), f"`handbench prep {dataset}` makes it.")
     target = out or places.predictions_file(chosen.name, row_of(weights, method))
-    print(run(weights, truth, target, method=method, device=where, batch=batch, workers=workers).path)
+    if hold is None:
+        print(run(weights, truth, target, method=method, device=where, batch=batch, workers=workers).path)
+        return
+    # the predictions as they are stand beside the held ones: another --hold costs nothing
+    plain = target if out is None else target.with_name(f"{target.stem}-unheld.h5")
+    kept = target.with_name(f"{target.stem}-hold{hold:g}.h5") if out is None else target
+    predictions = run(weights, truth, plain, method=method, device=where, batch=batch, workers=workers)
+    file = hold_poses(predictions, truth, hold, kept)
+    say(f"{file.meta['frames_held']:,} of {len(file):,} frames repeat an earlier pose.")
+    print(file.path)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 # what a table needs to know of a row, from the meta of its predictions
 ROW = (
     *("method", "variant", "size", "seed", "weights", "recipe", "checkpoint"),
-    *("trained_on", "samples", "pretrained", "changed"),
+    *("trained_on", "samples", "pretrained", "changed", "hold", "frames_held", "hand_model"),
 )
 
 
@@ -88,6 +88,7 @@ class Result:
 def row_name(row: dict[str, Any]) -> str:
     """A row in words: its method, and variant and size where they are not the paper's own."""
     rest = [str(row[key]) for key in ("variant", "size") if row.get(key) not in (None, "", "full")]
+    rest += [f"held {row['hold']}"] if row.get("hold") else []
     return " ".join([str(row["method"]), *rest]) if row.get("method") else ""
 
 

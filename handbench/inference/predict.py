@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader
 
-from handbench.console import progress, say
+from handbench.console import progress, say, warn
 from handbench.hands.record import Hands
 from handbench.inference.checkpoint import build, file_digest, read_checkpoint
 from handbench.inference.crops import Crops, to_device
@@ -46,6 +46,7 @@ def predict(
         "checkpoint": digest,
         "recipe": about["recipe_digest"],
         "fingertips": about["fingertips"],
+        "hand_model": about["hand_model"],
         "joint_source": model.joint_source,
         "changed": about["changed"],
         "samples": about["samples"],
@@ -58,6 +59,9 @@ def predict(
     if (file := whole.finished()) is not None:
         say(f"{out} is predicted already.")
         return file
+    if "box" in meta["given"] and (without := _without_box(truth)):
+        warn(f"{without:,} images have no hand box, and perhaps no hand: the whole image is taken.")
+        meta["without_box"] = without
     with whole as parts:
         todo = parts.todo()
         done = len(truth) - sum(stop - start for start, stop in todo)
@@ -71,6 +75,11 @@ def predict(
                 parts.write(start, hands, None)
                 advance(stop - start)
         return parts.finish({**meta, "made": made()})
+
+
+def _without_box(truth: HandsFile) -> int:
+    """How many samples have no box, as where no joint is annotated."""
+    return int((~np.isfinite(truth.column("box")).all(1)).sum()) if "box" in truth.fields else 0
 
 
 def crops_for(model: Method, file: HandsFile, margin: float, index: NDArray | None = None) -> Crops:

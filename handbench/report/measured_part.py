@@ -38,6 +38,12 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
         before = f", pre-trained on {row['pretrained']}" if row.get("pretrained") else ""
         count = f", {row['samples']:,} samples" if row.get("samples") else ""
         marks.append(notes.mark(f"Trained on {row['trained_on']}{count}{before}"))
+    if row.get("hold"):
+        marks.append(
+            notes.mark(
+                f"{row['frames_held']:,} of {record['n']:,} frames, trusted under {row['hold']}, repeat earlier ones"
+            )
+        )
     if row.get("changed"):
         marks.append(notes.mark(f"Not the recipe as it is, and not ranked: {', '.join(row['changed'])}"))
     marks += [notes.mark(f"Suspected: {text}") for text in record.get("suspicions") or []]
@@ -62,6 +68,7 @@ def row_name(row: dict[str, Any]) -> str:
         words = [str(row.get("method") or "predictions")]
         words += [str(row[key]) for key in ("variant", "size") if row.get(key) and row[key] not in ("full", "default")]
         words += [f"seed {row['seed']}"] if row.get("seed") else []
+        words += [f"held {row['hold']}"] if row.get("hold") else []
     weights = row.get("weights") or {}
     said = [f"random {name.upper() if name == 'clip' else name}" for name in weights if _absent(weights[name], name)]
     said = ["scratch" if word == "random imagenet" else word for word in said]

@@ -1,0 +1,171 @@
+"""Every row of the papers' ablation tables is a named variant, and every variant trains."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from handbench import places
+from handbench.inference.checkpoint import read_checkpoint
+from handbench.recipe import load_recipe, variants
+
+METHODS = {"clip-hand3d": ("3", "4", "5", "6"), "dahyf": ("4",)}
+# one or two steps of whole batches; B32 contrasts 32 pairs
+QUICK = ("data.limit=32", "train.epochs=1", "train.pretrain_epochs=0", "train.workers=0")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_rows_of_the_ablation_tables_are_variants_and_the_other_way_round(method):
+    with places.shipped("results", "published", f"{method}.csv").open() as file:
+        printed = {(row["table"][1:], row["method"].split(" | ")[-1]) for row in csv.DictReader(file)}
+    named = {(row.table, row.row) for variant in variants(method) for row in variant.rows}
+    assert named <= printed
+    assert {row for row in printed if row[0] in METHODS[method]} <= named
+    # a variant that is in no table says what it is
+    assert all(variant.rows or variant.note for variant in variants(method))
+
+
+def test_the_list_is_one_of_names_rows_and_switches(handbench):
+    ran = handbench("train", "dahyf", "--list-variants", "--json", "-")
+    assert ran.code == 0
+    listed = {entry["name"]: entry for entry in json.loads(ran.out)}
+    assert listed["baseline"]["table"] == "4"
+    assert listed["baseline"]["row"] == "Baseline"
+    assert listed["baseline"]["switches"]["model.joint2d"] == "none"
+    assert listed["w64_ho3dv3_ft3"]["switches"]["data.train"] == "ho3d-v3"
+    assert listed["no_log_sigma"]["row"] is None
+    ran = handbench("train", "clip-hand3d", "--list-variants")
+    assert ran.code == 0
+    assert "table 3: w/o CLIP; table 4: CLIP batch baseline" in ran.out
+
+
+def test_a_variant_changes_what_it_says_and_nothing_else():
+    for method in METHODS:
+        whole = load_recipe(method).model_dump()
+        for variant in variants(method):
+            own = load_recipe(method, variant.name).model_dump()
+            changed = {
+                f"{section}.{key}": value
+                for section in ("model", "data", "train")
+                for key, value in _flat(own[section]).items()
+                if _flat(whole[section]).get(key) != value
+            }
+            # B32 and N21 are the paper's own settings
+            assert changed.items() <= variant.switches.items(), variant.name
+            assert {k: v for k, v in variant.switches.items() if k not in changed}.keys() <= {
+                "model.clip.contrast_batch",
+                "model.clip.n_joints",
+                "train.batch",
+            }
+
+
+def _flat(section: dict, prefix: str = "") -> dict:
+    found = {}
+    for key, value in section.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_variant_trains_at_size_tiny(handbench, home, method):
+    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "40").code == 0
+    sets = [word for setting in QUICK for word in ("--set", setting)]
+    digests = set()
+    for variant in variants(method):
+        train = ("train", method, "--variant", variant.name, "--size", "tiny", "--data", "handsynth-small")
+        ran = handbench(*train, "--device", "cpu", *sets)
+        assert ran.code == 0, (variant.name, ran.err)
+        best = home / "train" / method / f"{variant.name}.tiny" / "0" / "best.pt"
+        record = read_checkpoint(best, method=method)
+        assert all(np.isfinite(value).all() for value in record["state"].values() if value.is_floating_point())
+        about = record["about"]
+        assert about["variant"] == variant.name
+        assert (about["init"] is not None) == (load_recipe(method, variant.name).train.init is not None)
+        digests.add(about["recipe_digest"])
+    assert len(digests) == len(variants(method))
+
+
+def test_two_runs_from_one_seed_are_the_same(handbench, tmp_path):
+    """DaHyF, with its patches beside the hand; `test_loop` has the rest."""
+    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "24").code == 0
+    logs = []
+    for name in ("one", "two"):
+        command = ("train", "dahyf", "--size", "tiny", "--data", "handsynth-small", "--device", "cpu")
+        sets = ("--set", "train.epochs=2", "--set", "train.workers=0", "--set", "train.batch=8")
+        assert handbench(*command, *sets, "--out", tmp_path / name).code == 0
+        logs.append((tmp_path / name / "log.jsonl").read_text())
+    assert logs[0] == logs[1]
+    assert '"loss/lc"' in logs[0]
+
+
+# --- what cannot be trained says so at once -------------------------------------------------------------------------
+
+
+def test_bad_beginnings_are_said_with_the_setting_that_does_without(handbench, home, real_or_made_ge):
+    """Ge et al.'s set has neither vertices nor MANO; there is no MANO file either."""
+    tiny = ("--size", "tiny", "--data", "ge-realworld", "--device", "cpu")
+    for method in METHODS:
+        ran = handbench("train", method, *tiny)
+        assert ran.code == 3
+        assert "--hand synthetic" in ran.err
+    ran = handbench("train", "clip-hand3d", *tiny, "--hand", "synthetic")
+    assert ran.code == 4
+    assert "no vertices" in ran.err
+    assert "model.mesh_losses=false" in ran.err
+    ran = handbench("train", "dahyf", *tiny, "--hand", "synthetic")
+    assert ran.code == 4
+    assert "no mano_pose and no mano_shape" in ran.err
+    assert 'model.losses=["2d","3d","projected","bone"]' in ran.err
+    sets = ["train.epochs=1", "data.limit=8", "train.batch=8", "train.workers=0"]
+    sets.append('model.losses=["2d","3d","projected","bone"]')
+    ran = handbench("train", "dahyf", *tiny, "--hand", "synthetic", *[w for s in sets for w in ("--set", s)])
+    assert ran.code == 0, ran.err
+    record = read_checkpoint(home / "train/dahyf/full.tiny/0/best.pt")
+    assert record["about"]["hand_model"].startswith("synthetic ")
+
+
+@pytest.fixture
+def real_or_made_ge(handbench, home):
+    data = os.environ["HANDBENCH_DATA"]
+    assert handbench("synth", "ge-realworld", "--out", f"{data}/ge-realworld", "--n", "12", "--n-eval", "4").code == 0
+    # as official files would be: without the mark, the synthetic hand is nobody's to take
+    (home.parent / "data/ge-realworld/handbench-synthetic.json").unlink()
+    assert handbench("prep", "ge-realworld", "--partial").code == 0
+
+
+def test_a_batch_too_small_for_the_contrast_is_said_at_once(handbench):
+    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "24").code == 0
+    tiny = ("train", "clip-hand3d", "--size", "tiny", "--data", "handsynth-small", "--device", "cpu")
+    ran = handbench(*tiny, "--set", "train.batch=8")
+    assert ran.code == 2
+    assert "model.clip.contrast_batch=8" in ran.err
+    ran = handbench(*tiny, "--set", "train.batch=1")
+    assert ran.code == 2
+    assert "other images" in ran.err
+
+
+def test_a_fine_tuning_without_what_it_starts_from_names_the_command(handbench):
+    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "24").code == 0
+    ran = handbench("train", "dahyf", "--variant", "w64_ho3dv2_ft3", "--size", "tiny", "--data", "handsynth-small")
+    assert ran.code == 3
+    assert "handbench train dahyf --variant w64 --size tiny" in ran.err
+
+
+def test_weights_that_are_absent_are_named_with_their_path(handbench, home):
+    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "24").code == 0
+    ran = handbench("train", "dahyf", "--data", "handsynth-small", "--device", "cpu")
+    assert ran.code == 3
+    assert str(home / "data/resnet50-imagenet.safetensors") in ran.err
