@@ -13,7 +13,6 @@ from handbench.evaluation.measuring import Measured
 from handbench.evaluation.metric import IN_TIME, MEDIANS, Metric
 from handbench.evaluation.plan import Plan, key
 from handbench.evaluation.protocol import OFFICIAL_FILES
-from handbench.evaluation.protocol import OFFICIAL_FILES
 from handbench.metrics.curves import Tally, thresholds
 from handbench.metrics.intervals import WARN_BELOW, Interval, Moments, median_interval, median_of_all
 from handbench.metrics.temporal import to_m_per_s2
