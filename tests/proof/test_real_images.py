@@ -19,7 +19,9 @@ from handbench.metrics.errors import mpjpe
 from handbench.store.hands_file import HandsFile
 
 pytestmark = pytest.mark.proof
-TINY = ("--size", "tiny", "--data", "ge-realworld", "--device", "cpu", "--set", "model.output_joints=lixel")
+# the set has joints only, and no hand model of its own
+JOINTS = ("--size", "tiny", "--data", "ge-realworld", "--device", "cpu", "--hand", "synthetic")
+TINY = (*JOINTS, "--set", "model.output_joints=lixel", "--set", "model.mesh_losses=false")
 
 
 def processor_minutes() -> float:
@@ -76,6 +78,25 @@ def test_a_tiny_model_beats_the_mean_pose_on_unseen_frames(handbench, prepared, 
     assert cpu <= 15
     for alignment in ("root", "procrustes"):
         assert rows["mpjpe", alignment].high < 0, rows["mpjpe", alignment]
+
+
+def test_dahyf_on_unseen_frames(handbench, prepared, keep):
+    """Whatever the numbers are: it is given neither root nor scale."""
+    settings = ('model.losses=["2d","3d","projected","bone"]', "train.epochs=14", "train.lr_decay_every=11")
+    sets = [word for setting in settings for word in ("--set", setting)]
+    assert handbench("train", "mean-pose", "--data", "ge-realworld").code == 0
+    assert handbench("train", "dahyf", *JOINTS, *sets).code == 0
+    assert handbench("predict", "mean-pose", "--protocol", "ge-realworld").code == 0
+    assert handbench("predict", "dahyf", "--size", "tiny", "--protocol", "ge-realworld").code == 0
+    assert handbench("eval", "--protocol", "ge-realworld").code == 0
+    results = prepared / "results/ge-realworld"
+    rows = {name: read_result(results / f"{name}.h5") for name in ("dahyf-full.tiny-0", "mean-pose-full-0")}
+    figures = {
+        name: {alignment: row.value("mpjpe", alignment) for alignment in ("none", "root", "procrustes")}
+        for name, row in rows.items()
+    }
+    keep("ge-realworld-dahyf", {"what": "117 unseen frames, mpjpe in mm", "settings": settings, "rows": figures})
+    assert all(np.isfinite(value) for row in figures.values() for value in row.values())
 
 
 def test_it_overfits_32_images(handbench, prepared, keep):
