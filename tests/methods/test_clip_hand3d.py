@@ -480,6 +480,10 @@ def test_the_recipe_states_the_papers_settings_and_every_ablation_is_a_valid_one
         "N10": {"clip.n_joints": 10},
         "N15": {"clip.n_joints": 15},
         "N21": {},
+        # table 6 times parts of the full model
+        "speed_full": {},
+        "speed_pose": {},
+        "speed_mesh": {},
         "attn_batch": {"attn_axis": "batch"},
     }
     assert set(variants) == set(changed)
