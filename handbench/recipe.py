@@ -105,16 +105,21 @@ class Variant(Section):
 
 def variants(name: str, path: Path | None = None) -> list[Variant]:
     """The variants of a recipe, in its order."""
-    if path is None:
-        require_known(name, recipe_names(), "recipe")
-        path = shipped("recipes", "methods", f"{name}.toml")
     found = []
-    for variant, overlay in read_toml(path).get("variants", {}).items():
+    for variant, overlay in _read(name, path).get("variants", {}).items():
         about = {key: overlay[key] for key in ABOUT if key in overlay}
         switches = {key: value for section in SECTIONS for key, value in _flat(section, overlay.get(section, {}))}
         values = {"name": variant, **about, "switches": switches}
         found.append(validated(Variant, values, f"The variant {variant}"))
     return found
+
+
+def _read(name: str, path: Path | None) -> dict[str, Any]:
+    """The tables of the named recipe, or of a file of your own."""
+    if path is None:
+        require_known(name, recipe_names(), "recipe")
+        path = shipped("recipes", "methods", f"{name}.toml")
+    return read_toml(path)
 
 
 def _flat(prefix: str, section: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -137,10 +142,7 @@ def load_recipe(
 
     Raises UsageError for an unknown recipe, variant, size or key, with a suggestion.
     """
-    if path is None:
-        require_known(name, recipe_names(), "recipe")
-        path = shipped("recipes", "methods", f"{name}.toml")
-    raw = read_toml(path)
+    raw = _read(name, path)
     _only_known(raw, ("method", *SECTIONS, "sizes", "variants"), "")
     for key in (*SECTIONS, "sizes", "variants"):
         _require_table(raw.get(key, {}), key)

@@ -78,13 +78,18 @@ def build(record: dict[str, Any]) -> Method:
     """The method of a checkpoint, weights loaded, in evaluation mode; raises InvalidError where they do not fit."""
     cls = find(record["method"])
     method = cls(cls.Config.model_validate(record["config"]), hand_of(record), record["about"]["fingertips"])
+    load_into(method, record)
+    return method.eval()
+
+
+def load_into(method: Method, record: dict[str, Any]) -> None:
+    """The checkpoint's weights into a method of its kind; raises InvalidError where they do not fit."""
     try:
         method.load_state_dict(record["state"])
     except RuntimeError as error:
         raise InvalidError(
-            f"The checkpoint does not fit this version's {record['method']}.", str(error).splitlines()[-1].strip()
+            f"The checkpoint does not fit this version's {method.name}.", str(error).splitlines()[-1].strip()
         ) from error
-    return method.eval()
 
 
 def file_digest(path: Path) -> str:

@@ -16,7 +16,6 @@ from handbench.store.records import made
 
 # what a repeated frame takes from the frame that it repeats
 HELD_FIELDS = ("joints", "vertices", "mano_pose", "mano_shape")
-BLOCK = 1024
 
 
 def held_from(confidence: NDArray, track: NDArray, frame: NDArray, least: float) -> NDArray:

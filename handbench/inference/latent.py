@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 
 from handbench.errors import InvalidError, UsageError
 from handbench.hands.joints import MIDDLE_MCP, WRIST
-from handbench.inference.checkpoint import file_digest, hand_of, read_checkpoint
+from handbench.inference.checkpoint import file_digest, hand_of, load_into, read_checkpoint
 from handbench.inference.predict import crops_for
 from handbench.methods.base import Batch
 from handbench.methods.clip_hand3d import ClipHand3D
@@ -174,12 +174,7 @@ def _model(record: dict[str, Any], text: bool) -> ClipHand3D:
     model = ClipHand3D(config, hand_of(record), record["about"]["fingertips"])
     if text:
         model.begin_training()
-    try:
-        model.load_state_dict(record["state"])
-    except RuntimeError as error:
-        raise InvalidError(
-            f"The checkpoint does not fit this version's {model.name}.", str(error).splitlines()[-1].strip()
-        ) from error
+    load_into(model, record)
     return model.eval()
 
 

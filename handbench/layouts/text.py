@@ -38,15 +38,7 @@ def read_yaml(folder: Folder, inside: str) -> dict[str, Any]:
     data = folder.read(inside, MOST_TEXT)
     try:
         read = yaml.load(data, _Loader)
-    except (
-        yaml.YAMLError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        TypeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
+    except FAULTS as error:
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InvalidError(f"{path} cannot be read: {why}.", "Fetch it again.") from None
     if not isinstance(read, dict):

@@ -21,6 +21,7 @@ from handbench.methods.clip_hand3d import ClipHand3D, ClipHand3DConfig
 from handbench.methods.clip_hand3d.mesh import plan
 from handbench.methods.clip_hand3d.prompts import describe
 from handbench.methods.clip_hand3d.space import to_uvd
+from handbench.speed.cost import cost
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "methods" / "clip-hand3d.toml"
 SIZE = 64
@@ -79,6 +80,17 @@ def test_parameters_and_macs_at_inference(hand, changes, parameters, macs):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         method.to("meta")(torch.zeros(1, 3, size, size, device="meta"))
     assert counter.get_total_flops() / 2e9 == pytest.approx(macs, abs=0.006)
+
+
+def test_parameters_by_stage(hand):
+    stages = cost(ClipHand3D(ClipHand3DConfig(), hand, "freihand"))["parameters_by_stage"]
+    assert {name: round(count / 1e6, 2) for name, count in stages.items()} == {
+        "backbone": 23.51,
+        "pose head": 11.86,
+        "mesh head": 4.66,
+    }
+    # the rows of the paper's table 6 are made of whole stages
+    assert sorted(stage for group in ClipHand3D.stage_groups.values() for stage in group) == sorted(stages)
 
 
 def test_the_text_branch_has_the_size_of_the_released_one(hand):

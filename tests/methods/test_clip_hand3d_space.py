@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from handbench.hands.joints import MIDDLE_MCP, WRIST
+from handbench.methods.blocks.masked import masked_l1
 from handbench.methods.clip_hand3d.contrast import batched_contrastive, contrastive
 from handbench.methods.clip_hand3d.heatmaps import lines, planes, volumes
 from handbench.methods.clip_hand3d.losses import (
     consistency_2d,
     consistency_3d,
     edge_loss,
-    masked_l1,
     normal_loss,
 )
 from handbench.methods.clip_hand3d.space import DEPTH, to_uvd, to_xyz, turn

@@ -75,17 +75,6 @@ def run(plan: Plan, toy: Toy | None = None) -> None:
         Trainer(plan, toy, torch.device("cpu")).run()
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Sums of floats depend on how many threads add them up, and what ran before in this process may have set another
-    number than a process that is started has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def file(freihand_layout, tmp_path):  # noqa: F811
     return official.prepared("freihand", freihand_layout, "train", tmp_path / "train.h5", partial=True)

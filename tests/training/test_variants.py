@@ -18,14 +18,6 @@ METHODS = {"clip-hand3d": ("3", "4", "5", "6"), "dahyf": ("4",)}
 QUICK = ("data.limit=32", "train.epochs=1", "train.pretrain_epochs=0", "train.workers=0")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_the_rows_of_the_ablation_tables_are_variants_and_the_other_way_round(method):
     with places.shipped("results", "published", f"{method}.csv").open() as file:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from handbench.methods.blocks.masked import masked_mean
+
 
 class Lixels(NamedTuple):
     """Logits of the 1-D heat-maps: x (B,J,W), y (B,J,H), z (B,J,D)."""
@@ -76,4 +78,4 @@ def label_divergence(logits: Tensor, position: Tensor, valid: Tensor, sigma: flo
     inside = valid & (position >= 0) & (position <= 1)
     label = smoothed_label(torch.where(inside, position, 0.5), logits.shape[-1], sigma)
     each = (label * (label.clamp(min=1e-12).log() - logits.float().log_softmax(-1))).sum(-1)
-    return torch.where(inside, each, 0.0).sum() / inside.sum().clamp(min=1)
+    return masked_mean(each, inside)

@@ -22,6 +22,7 @@ from handbench.methods.base import Batch, Method, Need, Prediction
 from handbench.methods.blocks.backbone import ResNet
 from handbench.methods.blocks.clip_text import FrozenText, load_text
 from handbench.methods.blocks.lixel import LixelHead, Lixels, label_divergence, positions
+from handbench.methods.blocks.masked import masked_l1
 from handbench.methods.clip_hand3d.config import ClipHand3DConfig
 from handbench.methods.clip_hand3d.contrast import Contrast
 from handbench.methods.clip_hand3d.heatmaps import Lifting
@@ -29,7 +30,6 @@ from handbench.methods.clip_hand3d.losses import (
     consistency_2d,
     consistency_3d,
     edge_loss,
-    masked_l1,
     normal_loss,
 )
 from handbench.methods.clip_hand3d.mesh import MeshRegressor
@@ -102,10 +102,8 @@ class ClipHand3D(Method):
         }
 
     def needs(self) -> list[Need]:
-        needs = [Need(("camera",), "its network space", "")]
-        if self.config.mesh_losses:
-            needs.append(Need(("vertices",), "the losses of the mesh", "model.mesh_losses=false"))
-        return needs
+        mesh = Need(("vertices",), "the losses of the mesh", "model.mesh_losses=false")
+        return [mesh] if self.config.mesh_losses else []
 
     def check_batch(self, size: int) -> None:
         pairs, clip = size * self.views, self.config.clip

@@ -8,13 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from handbench.methods.blocks.masked import masked_l1, masked_mean
 from handbench.methods.clip_hand3d.space import turn
-
-
-def masked_l1(predicted: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-    """Mean |predicted - truth| of (B,P,C) over the points (B,P) that are valid; 0 where none is."""
-    difference = torch.where(valid[..., None], predicted - truth, 0.0).abs().sum((-2, -1)).sum()
-    return difference / (valid.sum() * predicted.shape[-1]).clamp(min=1)
 
 
 def edges(vertices: Tensor, faces: Tensor) -> Tensor:
@@ -38,8 +33,7 @@ def edge_loss(vertices: Tensor, truth: Tensor, faces: Tensor, valid: Tensor) -> 
 
 def _mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of (B,...) over the valid samples (B,)."""
-    each = values.flatten(1).mean(1)
-    return torch.where(valid, each, 0.0).sum() / valid.sum().clamp(min=1)
+    return masked_mean(values.flatten(1).mean(1), valid)
 
 
 def consistency_2d(uv: Tensor, affine: Tensor, size: int, valid: Tensor) -> Tensor:

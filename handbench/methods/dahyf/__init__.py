@@ -17,6 +17,7 @@ from handbench.hands.mano import HandModel
 from handbench.methods.base import Batch, Method, Need, Prediction
 from handbench.methods.blocks.backbone import IMAGENET_MEAN, IMAGENET_STD, FeatureNet
 from handbench.methods.blocks.mano_layer import ManoLayer
+from handbench.methods.blocks.masked import masked_l1
 from handbench.methods.dahyf.config import DaHyFConfig
 from handbench.methods.dahyf.direction import DirectionFusion
 from handbench.methods.dahyf.joints2d import JOINTS, HeatMaps, SubPixelClassifier, encode
@@ -27,7 +28,6 @@ from handbench.methods.dahyf.losses import (
     confidence,
     contrast_loss,
     mano_loss,
-    masked_l1,
 )
 from handbench.methods.dahyf.regressor import ManoRegressor, translation
 from handbench.methods.dahyf.view import View, rotations_back, seen_rotations, view_of
@@ -85,13 +85,10 @@ class DaHyF(Method):
         return lc.ratio if lc.enabled and self.stage == "main" and epoch >= epochs - last else 0.0
 
     def needs(self) -> list[Need]:
-        needs = []
-        for name, fields in (("mano", ("mano_pose", "mano_shape")), ("2d", ("camera",)), ("projected", ("camera",))):
-            if name in self.weighting.names:
-                rest = ",".join(f'"{other}"' for other in self.config.losses if other not in (name, "bone"))
-                rest = rest if "camera" in fields else ",".join(f'"{o}"' for o in self.config.losses if o != name)
-                needs.append(Need(fields, f"the loss {name!r}", f"model.losses=[{rest}]"))
-        return needs
+        if "mano" not in self.weighting.names:
+            return []
+        rest = ",".join(f'"{name}"' for name in self.config.losses if name != "mano")
+        return [Need(("mano_pose", "mano_shape"), "the loss 'mano'", f"model.losses=[{rest}]")]
 
     def begin_training(self) -> None:
         """Load the backbone's weights. Raises MissingError for weights that are not there."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from handbench.methods.blocks.lixel import bin_centres, label_divergence, soft_argmax
+from handbench.methods.blocks.masked import masked_mean
 
 JOINTS = 21
 WIDTH = 256
@@ -71,7 +72,7 @@ class HeatMaps(nn.Module):
         x, y = (-0.5 * (offset / self.sigma) ** 2).exp().unbind(2)
         error = (maps * area - y[..., :, None] * x[..., None, :]) ** 2
         each = error.sum((2, 3)) / area
-        return torch.where(valid, each, 0.0).sum() / valid.sum().clamp(min=1)
+        return masked_mean(each, valid)
 
 
 def encode(mu: Tensor, octaves: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from handbench.hands.joints import BONES
+from handbench.methods.blocks.masked import masked_mean
 
 # lengths in these units, m, are of order one, as the other terms are (our decision)
 UNIT = 0.1
@@ -34,12 +35,6 @@ class UncertaintyWeights(nn.Module):
         return weighted
 
 
-def masked_l1(predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:
-    """Mean |predicted - true| (B,P,C) over the valid points (B,P)."""
-    difference = torch.where(valid[..., None], predicted - true, 0.0).abs().sum()
-    return difference / (valid.sum() * predicted.shape[-1]).clamp(min=1)
-
-
 def bone_loss(predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:
     """Mean | |bone| - |true bone| | of points (B,21,C), over bones with both ends valid.
 
@@ -58,7 +53,7 @@ def mano_loss(rotations: Tensor, shape: Tensor, true: tuple[Tensor, Tensor], val
     """Mean squared error of rotation matrices (B,16,3,3) plus that of shape (B,10), over the valid samples (B,)."""
     pose_error = ((rotations - true[0]) ** 2).mean((1, 2, 3))
     shape_error = ((shape - true[1]) ** 2).mean(1)
-    return torch.where(valid, pose_error + shape_error, 0.0).sum() / valid.sum().clamp(min=1)
+    return masked_mean(pose_error + shape_error, valid)
 
 
 def confidence(joints2d: Tensor, projected: Tensor, size: int) -> Tensor:

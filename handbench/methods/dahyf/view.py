@@ -79,18 +79,18 @@ def seen_rotations(rotations: Tensor, view: View, mirrored: Tensor) -> Tensor:
 
     Of a mirrored hand each joint's rotation R is F R F with F = diag(-1, 1, 1); the root is turned with the camera.
     """
-    flip = _flip(rotations, mirrored)
-    turned = flip @ rotations @ flip
-    root = view.turn.to(rotations.dtype) @ rotations[:, 0] @ flip[:, 0]
-    return torch.cat([root[:, None], turned[:, 1:]], 1)
+    return _turned(rotations, view.turn, mirrored)
 
 
 def rotations_back(rotations: Tensor, view: View, mirrored: Tensor) -> Tensor:
     """The inverse of `seen_rotations`."""
+    return _turned(rotations, view.turn.transpose(1, 2), mirrored)
+
+
+def _turned(rotations: Tensor, turn: Tensor, mirrored: Tensor) -> Tensor:
     flip = _flip(rotations, mirrored)
-    turned = flip @ rotations @ flip
-    root = view.turn.to(rotations.dtype).transpose(1, 2) @ rotations[:, 0] @ flip[:, 0]
-    return torch.cat([root[:, None], turned[:, 1:]], 1)
+    root = turn.to(rotations.dtype) @ rotations[:, 0] @ flip[:, 0]
+    return torch.cat([root[:, None], (flip @ rotations @ flip)[:, 1:]], 1)
 
 
 def _flip(like: Tensor, mirrored: Tensor) -> Tensor:
