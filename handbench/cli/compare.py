@@ -29,13 +29,9 @@ def compare(
     from handbench.evaluation.compare import compare as run
     from handbench.report.comparison import comparison_text
     from handbench.store.atomic import spare
-    from handbench.store.records import dump_json, write_json
+    from handbench.store.records import hand_over
 
     spare(json, a, b)
     record = run(a, b, seed=seed, anyway=anyway, figure=metric, top=top).to_record()
-    if json == "-":
-        print(dump_json(record).decode(), end="")
-        return
-    print(comparison_text(record))
-    if json:
-        write_json(Path(json), record)
+    if not hand_over(record, json):
+        print(comparison_text(record))

@@ -66,14 +66,14 @@ def _table(name: str, json: str | None, latex: bool, standalone: bool) -> None:
     from handbench.report.spec import load_spec
     from handbench.report.speeds import read_speeds
     from handbench.report.table import build_table
+    from handbench.store.records import hand_over
 
     spec = load_spec(name)
     results = score_home(load(spec.protocol))
     speeds = read_speeds(places.home() / "speed")
     built = build_table(spec, results, speeds)
-    if json != "-":
+    if not hand_over({"table": name, "results": results}, json):
         print(to_latex(built, standalone=standalone) if latex else to_markdown(built))
-    _write_json(json, {"table": name, "results": results})
 
 
 def _one(
@@ -96,6 +96,7 @@ def _one(
     from handbench.evaluation.scoring import score
     from handbench.report.summary import summary_text
     from handbench.store.atomic import replacing, spare
+    from handbench.store.records import hand_over
 
     chosen = load(protocol)
     for out in (json, scores_txt, result):
@@ -106,9 +107,8 @@ def _one(
     record = score(true, pred, chosen, strict=strict, out=result, written=written, given=stated(given))
     for warning in record["warnings"]:
         warn(warning)
-    if json != "-":
+    if not hand_over(record, json):
         print(summary_text(record))
-    _write_json(json, record)
     if scores_txt:
         text = official(record)
         with replacing(scores_txt) as part:
@@ -122,6 +122,7 @@ def _home(protocol: str, json: str | None) -> None:
     from handbench.evaluation.catalog import score_home
     from handbench.evaluation.protocol import load
     from handbench.report.summary import summary_text
+    from handbench.store.records import hand_over
 
     chosen = load(protocol)
     records = score_home(chosen)
@@ -133,15 +134,5 @@ def _home(protocol: str, json: str | None) -> None:
     for record in records:
         for warning in record["warnings"]:
             warn(f"{record['row'].get('method', 'predictions')}: {warning}")
-    if json != "-":
+    if not hand_over(records, json):
         print("\n\n".join(summary_text(record) for record in records))
-    _write_json(json, records)
-
-
-def _write_json(target: str | None, record: object) -> None:
-    from handbench.store.records import dump_json, write_json
-
-    if target == "-":
-        print(dump_json(record).decode(), end="")
-    elif target:
-        write_json(Path(target), record)

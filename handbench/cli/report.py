@@ -161,11 +161,7 @@ def _caveat(row: dict[str, Any]) -> str:
 
 
 def _say(path: Path, json: str | None, record: dict[str, Any]) -> None:
-    from handbench.store.records import dump_json, write_json
+    from handbench.store.records import hand_over
 
-    if json == "-":
-        print(dump_json(record).decode(), end="")
-        return
-    if json:
-        write_json(Path(json), record)
-    print(path)
+    if not hand_over(record, json):
+        print(path)

@@ -110,7 +110,7 @@ def logits(trained: Trained, truth: HandsFile, count: int) -> Logits:
         )
     index = usable[spread(len(usable), count)]
     model, batch = trained.model, trained.batch(truth, index)
-    contrast, text = model.contrast, model._text
+    contrast, text = model.contrast, model.text
     assert contrast is not None
     assert text is not None
     output, clip = trained.outputs(batch), model.config.clip

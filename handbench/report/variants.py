@@ -6,7 +6,7 @@ from pathlib import Path
 
 from handbench.errors import UsageError
 from handbench.recipe import Variant, variants
-from handbench.store.records import dump_json, write_json
+from handbench.store.records import hand_over
 
 
 def print_variants(method: str, recipe: Path | None = None, json: str | None = None) -> None:
@@ -15,11 +15,8 @@ def print_variants(method: str, recipe: Path | None = None, json: str | None = N
     if not found:
         raise UsageError(f"The recipe of {method} has no variants.", "It trains as it is.")
     records = [as_record(variant) for variant in found]
-    if json == "-":
-        print(dump_json(records).decode(), end="")
+    if hand_over(records, json):
         return
-    if json:
-        write_json(Path(json), records)
     from tabulate import tabulate
 
     rows = [

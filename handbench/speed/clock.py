@@ -23,10 +23,12 @@ class Effort:
     give_up_seconds: float
     iterations: int
     seconds: float
+    # of the pass with a clock around each stage
+    stage_iterations: int
 
 
-STANDARD = Effort("standard", 50, 3.0, 60.0, 1000, 10.0)
-QUICK = Effort("quick", 10, 0.5, 5.0, 100, 1.0)
+STANDARD = Effort("standard", 50, 3.0, 60.0, 1000, 10.0, 200)
+QUICK = Effort("quick", 10, 0.5, 5.0, 100, 1.0, 30)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from handbench.methods.base import Method
 from handbench.speed.clock import Effort, measure
 from handbench.speed.cost import cost
 from handbench.speed.machine import load, machine
+from handbench.speed.stages import stage_record, time_stages
 from handbench.store.records import made
 
 PROTOCOL = "HB-Speed 1"
@@ -38,6 +39,13 @@ def time_method(method: Method, crops: Crops, device: torch.device, effort: Effo
     before = load()
     with progress(f"time {method.name}", None, "calls"):
         timing = measure(call, device, effort)
+        stages = time_stages(
+            method,
+            lambda i: method(*batches[i % len(batches)]),
+            lambda i, output: method.lift(output, batches[i % len(batches)][1]),  # type: ignore[arg-type]
+            device,
+            effort.stage_iterations,
+        )
     summary = timing.summary()
     record: dict[str, Any] = {
         "protocol": PROTOCOL,
@@ -57,6 +65,7 @@ def time_method(method: Method, crops: Crops, device: torch.device, effort: Effo
         "warm_up_iterations": timing.warm_up_iterations,
         "stationary": timing.stationary,
         "device_p50_ms": None if timing.device_ms is None else float(torch.tensor(timing.device_ms).median()),
+        "stages": stage_record(stages, method.stage_groups, float(summary["p50_ms"])),  # type: ignore[arg-type]
         "cost": cost(method),
         "machine": {**machine(device), "load_before": before},
         "made": made(),

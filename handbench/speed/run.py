@@ -22,7 +22,7 @@ from handbench.speed.clock import QUICK, STANDARD
 from handbench.speed.latency import time_method
 from handbench.store.hands_file import HandsFile
 from handbench.store.hands_writer import write_hands
-from handbench.store.records import dump_json, write_json
+from handbench.store.records import hand_over, write_json
 
 POOL, QUICK_POOL = 256, 32
 
@@ -61,12 +61,8 @@ def time_all(
             warn(warning)
         say(str(path))
         records.append(record)
-    if json == "-":
-        print(dump_json(records).decode(), end="")
-        return
-    if json:
-        write_json(Path(json), records)
-    _print(records)
+    if not hand_over(records, json):
+        _print(records)
 
 
 def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dict[str, Any]]:
@@ -134,5 +130,20 @@ def _print(records: list[dict[str, Any]]) -> None:
             }
         )
     print(tabulate(rows, headers="keys", tablefmt="github"))
+    for r in records:
+        _print_stages(r)
     effort = records[0]["effort"]
     print(f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {effort}.")
+
+
+def _print_stages(record: dict[str, Any]) -> None:
+    """Where a call's time goes; no shares where the stages do not add up to the whole."""
+    stages = record["stages"]
+    if not stages["holds"]:
+        print(f"\n{record['method']}: no shares by stage: {stages['why_not']}.")
+        return
+    each = ", ".join(f"{name} {ms:.2f} ({100 * ms / stages['sum_ms']:.0f} %)" for name, ms in stages["ms"].items())
+    print(f"\n{record['method']}, ms by stage (a pass of its own): {each}.")
+    if stages["groups_ms"]:
+        rows = ", ".join(f"{name} {ms:.2f}" for name, ms in stages["groups_ms"].items())
+        print(f"As the paper's timing table groups them: {rows}.")

@@ -26,6 +26,15 @@ def dump_json(record: Any) -> bytes:
     return orjson.dumps(record, default=str, option=options)
 
 
+def hand_over(record: Any, target: str | None) -> bool:
+    """What `--json` asks for: the record to the file `target`, or to stdout for `-`; whether stdout is taken so."""
+    if target == "-":
+        print(dump_json(record).decode(), end="")
+    elif target:
+        write_json(Path(target), record)
+    return target == "-"
+
+
 def read_json(path: Path, what: str) -> Any:
     """Read a JSON file; `what` names it in the error. Raises MissingError, InvalidError."""
     try:

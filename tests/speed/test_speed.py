@@ -17,7 +17,7 @@ from handbench.speed.cost import cost
 from handbench.speed.run import file_name
 from tests.training.test_loop import toy_hand
 
-SHORT = Effort("short", 4, 0.0, 0.5, 30, 0.0)
+SHORT = Effort("short", 4, 0.0, 0.5, 30, 0.0, 5)
 
 
 class Layers(Method):
@@ -107,7 +107,7 @@ def test_a_drifting_call_is_not_called_stationary():
     def call(i: int) -> None:
         time.sleep(0.0005 * 1.03 ** next(slower))
 
-    timing = measure(call, torch.device("cpu"), Effort("short", 4, 0.0, 0.3, 2, 0.0))
+    timing = measure(call, torch.device("cpu"), Effort("short", 4, 0.0, 0.3, 2, 0.0, 1))
     assert not timing.stationary
 
 

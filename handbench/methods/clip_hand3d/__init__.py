@@ -80,7 +80,8 @@ class ClipHand3D(Method):
             config.mesh_heads,
         )
         self.contrast: Contrast | None = None
-        self._text: FrozenText | None = None
+        # a frozen part that no checkpoint carries
+        self.text: FrozenText | None = None
         # made from the hand model and the fingertips at hand, so they are no weights
         self.register_buffer("faces", torch.from_numpy(hand.f), persistent=False)
         self.register_buffer("regressor", regressor, persistent=False)
@@ -126,7 +127,7 @@ class ClipHand3D(Method):
         self.backbone.load(self.config.backbone.weights)
         clip = self.config.clip
         if clip.enabled and self.contrast is None:
-            self._text = load_text(clip.weights, clip.random_layers, clip.random_width)
+            self.text = load_text(clip.weights, clip.random_layers, clip.random_width)
             side = (self.config.input // 32) * 2**self.config.deconv_layers
             bins = (side, side, self.config.input // 4)
             self.contrast = Contrast(JOINTS, bins, clip, self.config.attn_axis).to(self.regressor.device)
@@ -200,7 +201,7 @@ class ClipHand3D(Method):
         return terms
 
     def _clip_loss(self, output: dict[str, Tensor], batch: Batch, joints: Tensor, annotated: Tensor) -> Tensor:
-        if self.contrast is None or self._text is None:
+        if self.contrast is None or self.text is None:
             raise RuntimeError("begin_training() comes before the optimiser: without it there is no text branch")
         chosen = sample_joints(annotated, self.config.clip.n_joints)
         # an order takes two
@@ -209,7 +210,7 @@ class ClipHand3D(Method):
         prompts = describe(
             joints[rows], batch["rotation"][rows], [chosen[i] for i in rows], template_of(self.config.clip)
         )
-        return self.contrast(lixels, prompts, self._text) if rows else output["x"].sum() * 0.0
+        return self.contrast(lixels, prompts, self.text) if rows else output["x"].sum() * 0.0
 
     def _to_uvd(self, xyz: Tensor, batch: Batch) -> Tensor:
         camera, depth, scale = (batch[key].to(xyz.dtype) for key in ("camera", "root_depth", "scale"))
