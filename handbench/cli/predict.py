@@ -36,8 +36,10 @@ def predict(
     from handbench import places
     from handbench.console import say
     from handbench.evaluation.protocol import load
+    from handbench.inference.checkpoint import build, read_checkpoint
     from handbench.inference.device import choose_device
     from handbench.inference.hold import hold as hold_poses
+    from handbench.inference.hold import require_holdable
     from handbench.inference.predict import predict as run
     from handbench.inference.predict import row_of
     from handbench.store.hands_file import HandsFile
@@ -51,6 +53,8 @@ def predict(
     if hold is None:
         print(run(weights, truth, target, method=method, device=where, batch=batch, workers=workers).path)
         return
+    record = read_checkpoint(weights, method=method)
+    require_holdable(build(record), record["about"]["variant"], truth)
     # the predictions as they are stand beside the held ones: another --hold costs nothing
     plain = target if out is None else target.with_name(f"{target.stem}-unheld.h5")
     kept = target.with_name(f"{target.stem}-hold{hold:g}.h5") if out is None else target

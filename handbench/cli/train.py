@@ -68,6 +68,6 @@ def train(
     plan = Plan(chosen, file, model, folder, seed, init or starting_weights(chosen, seed))
     say(
         f"{chosen.method} {chosen.label} on {plan.about['trained_on']}: {len(plan.train_index):,} samples, "
-        f"{len(plan.validation_index):,} held out for validation, {where}"
+        f"{len(plan.validation_index):,} held out for validation, {where}, on {model.source}'s hand"
     )
     print(run(plan, where, restart=restart))

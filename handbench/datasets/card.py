@@ -45,6 +45,8 @@ class Card:
     captures: str = "not published"
     stored: Literal["original bytes", "context crop"] = "original bytes"
     extras: tuple[Literal["masks", "depth"], ...] = ()
+    # an image may show a hand that is not the sample's
+    other_hands: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ CARD = Card(
     captures="single images",
     stored="context crop",
     extras=("masks", "depth"),
+    other_hands=True,
     notes=(
         "Both hands of a person are annotated. The sample is the one with more mask pixels, the right one in a tie.",
         "Rendered; visibility of joints is the renderer's estimate.",

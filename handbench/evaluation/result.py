@@ -88,7 +88,7 @@ class Result:
 def row_name(row: dict[str, Any]) -> str:
     """A row in words: its method, and variant and size where they are not the paper's own."""
     rest = [str(row[key]) for key in ("variant", "size") if row.get(key) not in (None, "", "full")]
-    rest += [f"held {row['hold']}"] if row.get("hold") else []
+    rest += [f"held {row['hold']}"] if row.get("hold") is not None else []
     return " ".join([str(row["method"]), *rest]) if row.get("method") else ""
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from handbench.console import progress, say
 from handbench.errors import InvalidError, UsageError
 from handbench.hands.record import Hands
+from handbench.methods.base import Method
 from handbench.store.hands_file import HandsFile
 from handbench.store.parts import Parts
 from handbench.store.records import made
@@ -33,18 +34,24 @@ def held_from(confidence: NDArray, track: NDArray, frame: NDArray, least: float)
     return source
 
 
-def hold(predictions: HandsFile, truth: HandsFile, least: float, out: Path) -> HandsFile:
-    """The predictions with every untrusted frame held, in a file of its own that says which (`held`).
-
-    Raises UsageError where the predictions have no confidence, InvalidError where the truth has no tracks.
+def require_holdable(method: Method, variant: str, truth: HandsFile) -> None:
+    """Before anything is predicted. Raises UsageError where the method says nothing of its trust, and InvalidError where
+    the truth has no tracks.
     """
-    if "confidence" not in predictions.fields:
+    if not method.trusts:
         raise UsageError(
-            f"{predictions.meta['method']} {predictions.meta['variant']} gives no confidence to hold by.",
+            f"{method.name} {variant} gives no confidence to hold by.",
             "Leave --hold out; of DaHyF, variants with a 2D branch give one.",
         )
     if not {"track", "frame"} <= set(truth.fields):
         raise InvalidError(f"{truth.path} has no tracks: no frame has one before it.", "Leave --hold out.")
+
+
+def hold(predictions: HandsFile, truth: HandsFile, least: float, out: Path) -> HandsFile:
+    """The predictions with every untrusted frame held, in a file of its own that says which (`held`).
+
+    `require_holdable` comes before.
+    """
     if len(truth) != len(predictions) or not np.array_equal(truth.ids, predictions.ids):
         raise InvalidError(f"{predictions.path} is not of the samples of {truth.path}.", "Predict it again.")
     source = held_from(predictions.column("confidence"), truth.column("track"), truth.column("frame"), least)

@@ -169,11 +169,10 @@ def place_of(truth: HandsFile, name: str) -> int:
 
 def _model(record: dict[str, Any], text: bool) -> ClipHand3D:
     config = ClipHand3D.Config.model_validate(record["config"])
-    # the backbone's weights are the checkpoint's: what training started from need not be here
-    config = config.model_copy(update={"backbone": config.backbone.model_copy(update={"weights": "none"})})
     model = ClipHand3D(config, hand_of(record), record["about"]["fingertips"])
     if text:
-        model.begin_training()
+        # the backbone's weights are the checkpoint's: what training started from need not be here
+        model.begin_training(pretrained=False)
     load_into(model, record)
     return model.eval()
 

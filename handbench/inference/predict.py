@@ -69,8 +69,8 @@ def predict(
             for start, stop in todo:
                 crops = crops_for(model, truth, about["margin"], np.arange(start, stop))
                 hands = predict_in_memory(model, crops, device, batch, workers)
-                if not about["mesh"] and model.joint_source == "regressed":
-                    # no training sample had a mesh: the vertices are nobody's answer
+                if not model.knows_vertices(about["mesh"]):
+                    # nothing ever told the network where they are: they are nobody's answer
                     hands = hands.replace(vertices=None)
                 parts.write(start, hands, None)
                 advance(stop - start)

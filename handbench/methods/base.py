@@ -131,6 +131,15 @@ class Method(nn.Module, ABC):
         """uint8 RGB (B,3,S,S) -> what `forward` takes."""
         return (image.float() / 255.0 - 0.5) / 0.5
 
+    def knows_vertices(self, in_training: bool) -> bool:
+        """Whether the predicted vertices mean anything, given that the training set had vertices or had none."""
+        return True
+
+    @property
+    def trusts(self) -> bool:
+        """Whether a prediction says how far the method trusts it (`Prediction.confidence`)."""
+        return False
+
     @property
     def non_hands(self) -> float:
         """Patches without a hand that training wants beside each hand, at this point of the schedule."""
@@ -151,8 +160,9 @@ class Method(nn.Module, ABC):
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
         """Raw outputs and the given quantities of the batch -> hands in the camera frame, m."""
 
-    def begin_training(self) -> None:
-        """Add what only training needs and load pre-trained weights; called before the optimiser is made.
+    def begin_training(self, pretrained: bool = True) -> None:
+        """Add what only training needs; called before the optimiser is made. Loads the weights that trainable parts
+        start from, unless a checkpoint is to replace them (`pretrained` False).
 
         Raises MissingError for weights that are not there.
         """

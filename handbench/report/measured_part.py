@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from handbench.layouts.mark import OFFICIAL
 from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import Cell, Footnotes, Row
 
@@ -38,7 +39,7 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
         before = f", pre-trained on {row['pretrained']}" if row.get("pretrained") else ""
         count = f", {row['samples']:,} samples" if row.get("samples") else ""
         marks.append(notes.mark(f"Trained on {row['trained_on']}{count}{before}"))
-    if row.get("hold"):
+    if row.get("hold") is not None:
         marks.append(
             notes.mark(
                 f"{row['frames_held']:,} of {record['n']:,} frames, trusted under {row['hold']}, repeat earlier ones"
@@ -46,6 +47,8 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
         )
     if row.get("changed"):
         marks.append(notes.mark(f"Not the recipe as it is, and not ranked: {', '.join(row['changed'])}"))
+    if on_a_stand_in(record):
+        marks.append(notes.mark("Built on the synthetic hand in place of MANO, and not ranked"))
     marks += [notes.mark(f"Suspected: {text}") for text in record.get("suspicions") or []]
     cells = tuple(
         _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record) for column in spec.columns
@@ -56,7 +59,7 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
         measured=True,
         cells=cells,
         marks=tuple(marks),
-        ranked=not untrained(row) and not row.get("changed"),
+        ranked=not untrained(row) and not row.get("changed") and not on_a_stand_in(record),
     )
 
 
@@ -68,7 +71,7 @@ def row_name(row: dict[str, Any]) -> str:
         words = [str(row.get("method") or "predictions")]
         words += [str(row[key]) for key in ("variant", "size") if row.get(key) and row[key] not in ("full", "default")]
         words += [f"seed {row['seed']}"] if row.get("seed") else []
-        words += [f"held {row['hold']}"] if row.get("hold") else []
+        words += [f"held {row['hold']}"] if row.get("hold") is not None else []
     weights = row.get("weights") or {}
     said = [f"random {name.upper() if name == 'clip' else name}" for name in weights if _absent(weights[name], name)]
     said = ["scratch" if word == "random imagenet" else word for word in said]
@@ -79,6 +82,12 @@ def untrained(row: dict[str, Any]) -> bool:
     """Whether any of the weights that the method starts from were left out."""
     weights = row.get("weights") or {}
     return any(_absent(weights[name], name) for name in weights)
+
+
+def on_a_stand_in(record: dict[str, Any]) -> bool:
+    """Whether a method was built on the synthetic hand and is scored on official files."""
+    synthetic = str(record["row"].get("hand_model") or "").startswith("synthetic ")
+    return synthetic and truth_source(record) == OFFICIAL
 
 
 def given_its_place(record: dict[str, Any]) -> bool:

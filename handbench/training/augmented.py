@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
-from handbench.hands.camera import square_crop
+from handbench import datasets
+from handbench.hands.camera import joint_box, project, square_crop
 from handbench.hands.mano import axis_angle_to_matrix
 from handbench.hands.record import Hands
-from handbench.inference.crops import Crops, given_quantity
+from handbench.inference.crops import Crops, given_quantity, mirrored
 from handbench.methods.base import Method
 from handbench.recipe import Data
 from handbench.store.hands_file import HandsFile
@@ -20,6 +21,26 @@ from handbench.synth.background import background
 # a patch beside the hand is at least this share of the hand's box wide; where the picture has no room for one, or in
 # half of all cases, it is a texture
 LEAST_SHARE = 0.4
+# how far a hand reaches beyond the box of its joints, and of its vertices, as a share of the box
+FLESH, SKIN = 0.2, 0.05
+
+
+class Drawn(NamedTuple):
+    """What augmentation draws for a view: rotation rad, `grow` and `shift` (2,) in -1..1, `colour` (3,) a factor for
+    each channel; `more` goes on drawing.
+    """
+
+    rotation: float
+    grow: float
+    shift: NDArray
+    colour: NDArray
+    more: np.random.Generator
+
+    def coloured(self, image: NDArray) -> NDArray:
+        """The image (3,S,S) uint8 with the factors applied."""
+        if (self.colour == 1).all():
+            return image
+        return np.clip(image * self.colour[:, None, None], 0, 255).astype(np.uint8)
 
 
 class AugmentedCrops(Crops):
@@ -37,6 +58,9 @@ class AugmentedCrops(Crops):
         self.seed = seed
         self.epoch = 0
         self.non_hands = 0.0
+        name = str(file.meta.get("dataset"))
+        # of data that no card describes nothing is known
+        self.other_hands = name not in datasets.names() or datasets.find(name).CARD.other_hands
 
     def __getitems__(self, items: list[int]) -> list[dict[str, Any]]:
         """A batch at once, as torch's loader asks for it."""
@@ -55,49 +79,80 @@ class AugmentedCrops(Crops):
         return given_quantity(hands, name)
 
     def _view(self, at: int, hands: Hands, view: int) -> dict[str, Any]:
+        drawn = self._draw(at, view)
+        data = self.data
+        affine = self.affine(hands, drawn.rotation, 1 + data.scale * drawn.grow, data.shift * drawn.shift)
+        sample = self.crop(at, hands, affine, drawn.rotation)
+        sample["image"] = drawn.coloured(sample["image"])
+        return {**sample, **truth(hands), "hand": np.bool_(True)}
+
+    def _draw(self, at: int, view: int) -> Drawn:
         draw = np.random.default_rng([self.seed, self.epoch, at, view])
         data = self.data
         # drawn in a fixed order, wanted or not, so that one setting does not change the draws of another
         turn, turned, grow = draw.uniform(-1, 1), draw.uniform(), draw.uniform(-1, 1)
         shift, gain, brightness = draw.uniform(-1, 1, 2), draw.uniform(-1, 1, 3), draw.uniform(-1, 1)
         rotation = np.deg2rad(data.rotation) * turn if turned < data.rotation_probability else 0.0
-        affine = self.affine(hands, rotation, 1 + data.scale * grow, data.shift * shift)
-        sample = self.crop(at, hands, affine, rotation)
-        if data.colour:
-            factor = (1 + data.colour * gain[:, None, None]) * (1 + data.colour * brightness)
-            sample["image"] = np.clip(sample["image"] * factor, 0, 255).astype(np.uint8)
-        return {**sample, **truth(hands), "hand": np.bool_(True)}
+        factor = (1 + data.colour * gain) * (1 + data.colour * brightness)
+        return Drawn(float(rotation), float(grow), shift, factor, draw)
 
     def _beside(self, item: int, turn: int) -> dict[str, Any]:
-        """A patch of the sample's picture that its hand's box does not touch, or a texture; without truth."""
+        """A patch of the sample's picture beside its hand, turned and coloured like one with a hand, or a texture;
+        without truth.
+        """
         at = int(self.index[item])
         hands = self.file.read(at, at + 1)
-        draw = np.random.default_rng([self.seed, self.epoch, at, self.views + turn])
-        square = self._free_square(hands, draw)
-        sample = self.crop(at, hands, self.affine(hands) if square is None else square_crop(square, self.size))
+        drawn = self._draw(at, self.views + turn)
+        square = self._free_square(hands, drawn)
+        affine = self.affine(hands, drawn.rotation)
+        if square is not None:
+            affine = square_crop(square, self.size, rotation=drawn.rotation)
+            affine = mirrored(affine, self.size) if self._mirrors(hands) else affine
+        sample = self.crop(at, hands, affine, drawn.rotation)
         if square is None:
-            sample["image"] = np.ascontiguousarray(texture(self.size, draw).transpose(2, 0, 1))
+            sample["image"] = np.ascontiguousarray(texture(self.size, drawn.more).transpose(2, 0, 1))
+        sample["image"] = drawn.coloured(sample["image"])
         nothing = {key: np.zeros_like(value) for key, value in truth(hands).items()}
         nothing["mano_rotations"] += np.eye(3, dtype=np.float32)
         one = {**sample, **nothing, "hand": np.bool_(False)}
         return {key: np.stack([np.asarray(value)] * self.views) for key, value in one.items()}
 
-    def _free_square(self, hands: Hands, draw: np.random.Generator) -> NDArray | None:
-        """A square xyxy beside the hand's box, in the widest strip of the picture that is free; None: no room."""
-        width, height = np.asarray(hands.image_size)[0].astype(float)
-        if hands.box is None or not np.isfinite(hands.box[0]).all() or draw.random() < 0.5:
+    def _free_square(self, hands: Hands, drawn: Drawn) -> NDArray | None:
+        """A square xyxy that stays beside the hand when it is turned, in the widest strip of the picture that is free;
+        None: no room, or another hand may be in the picture.
+        """
+        draw = drawn.more
+        if draw.random() < 0.5 or self.other_hands:
             return None
-        left, top, right, bottom = np.asarray(hands.box)[0]
+        width, height = np.asarray(hands.image_size)[0].astype(float)
+        left, top, right, bottom = self._around(hands)
         strips = [(0, 0, left, height), (right, 0, width, height), (0, 0, width, top), (0, bottom, width, height)]
         x0, y0, x1, y1 = max(strips, key=lambda s: min(s[2] - s[0], s[3] - s[1]))
-        room = min(x1 - x0, y1 - y0)
+        # the side of the upright square around a turned one, over the turned one's
+        reach = abs(np.cos(drawn.rotation)) + abs(np.sin(drawn.rotation))
+        room = min(x1 - x0, y1 - y0) / reach
         least = LEAST_SHARE * max(right - left, bottom - top)
-        if room < max(least, 8):
+        # without a known box the strips are not a number, and neither is the room
+        if not room >= max(least, 8):
             return None
         side = draw.uniform(least, room)
-        x, y = draw.uniform(x0, x1 - side), draw.uniform(y0, y1 - side)
+        half = side * reach / 2
+        x, y = draw.uniform(x0 + half, x1 - half), draw.uniform(y0 + half, y1 - half)
         # the crop reaches half a pixel beyond the first and last centres
-        return np.array([x, y, x + side - 1, y + side - 1])
+        return np.array([x, y, x - 1, y - 1]) + side / 2 * np.array([-1, -1, 1, 1])
+
+    def _around(self, hands: Hands) -> NDArray:
+        """A box xyxy with the whole hand inside: of its joints, and of its vertices where they are known, and a margin
+        for flesh; NaN where it is not known.
+        """
+        joints = np.asarray(hands.box)[0] if hands.box is not None else np.full(4, np.nan)
+        boxes, margin = [joints], FLESH
+        if hands.vertices is not None and hands.camera is not None and np.isfinite(hands.vertices[0]).all():
+            boxes.append(joint_box(project(np.asarray(hands.vertices[0]), np.asarray(hands.camera)[0])))
+            margin = SKIN
+        low, high = np.array(boxes)[:, :2].min(0), np.array(boxes)[:, 2:].max(0)
+        more = margin * (high - low).max()
+        return np.concatenate([low - more, high + more])
 
 
 def texture(size: int, draw: np.random.Generator) -> NDArray:

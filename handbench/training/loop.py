@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -26,6 +27,13 @@ from handbench.training.validate import Validation
 SAVE_EVERY_S = 60.0
 
 
+class MixedInside(MixedPrecision):
+    """Half precision where autocast says so, inside the network; cameras and lengths come in as they are."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
 class Trainer:
     """One run of a `Plan` in its folder: `last.pt` (resumes), `best.pt` (best validation), `events.*` (TensorBoard)."""
 
@@ -34,9 +42,8 @@ class Trainer:
         self.train = plan.recipe.train
         self.method = method
         index = [0] if device.type == "cpu" else [device.index or 0]
-        self.fabric = Fabric(
-            accelerator=device.type, devices=1 if device.type == "cpu" else index, precision=self.train.precision
-        )
+        mixed = [MixedInside("bf16-mixed", device.type)] if self.train.precision == "bf16-mixed" else None
+        self.fabric = Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else index, plugins=mixed)
         self.fabric.launch()
         # where the run stands: what `last.pt` keeps beside weights and optimiser
         self.stage, self.epoch, self.step = "pretrain" if self.train.pretrain_epochs else "main", 0, 0

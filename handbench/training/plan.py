@@ -79,6 +79,10 @@ class Plan:
             earlier = read_checkpoint(self.init, method=self.recipe.method)["about"]
             self.about["init"] = file_digest(self.init)
             self.about["pretrained"] = earlier["trained_on"]
+            # what was changed in the run that it starts from is changed in this one
+            self.about["changed"] += [f"{earlier['variant']}: {text}" for text in earlier["changed"]]
+            if self.init != _start_of(self.recipe, self.seed):
+                self.about["changed"].append(f"--init {earlier['variant']} {self.about['init']}")
             self.about["mesh"] = self.about["mesh"] or earlier["mesh"]
 
     @property
@@ -163,9 +167,9 @@ def starting_weights(recipe: Recipe, seed: int) -> Path | None:
 
     Raises MissingError with the command that makes it.
     """
-    if recipe.train.init is None:
+    path = _start_of(recipe, seed)
+    if path is None:
         return None
-    path = places.run_folder(recipe.method, places.row_label(recipe.train.init, recipe.size), seed) / "best.pt"
     if not path.exists():
         size = "" if recipe.size == "full" else f" --size {recipe.size}"
         raise MissingError(
@@ -173,3 +177,10 @@ def starting_weights(recipe: Recipe, seed: int) -> Path | None:
             f"`handbench train {recipe.method} --variant {recipe.train.init}{size}` makes them; or give --init.",
         )
     return path
+
+
+def _start_of(recipe: Recipe, seed: int) -> Path | None:
+    """Where the weights lie that `train.init` names."""
+    if recipe.train.init is None:
+        return None
+    return places.run_folder(recipe.method, places.row_label(recipe.train.init, recipe.size), seed) / "best.pt"

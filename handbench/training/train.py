@@ -31,9 +31,9 @@ def build_method(plan: Plan) -> Method:
     return cls(config, plan.hand, plan.about["fingertips"])
 
 
-def _load_weights(method: Method, plan: Plan) -> None:
+def _load_weights(method: Method, plan: Plan, resumes: bool) -> None:
     """What training starts from: the method's pre-trained parts, or a whole checkpoint."""
-    method.begin_training()
+    method.begin_training(pretrained=not plan.init and not resumes)
     if plan.init:
         state = read_checkpoint(plan.init, method=plan.recipe.method)["state"]
         try:
@@ -67,7 +67,7 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
         return best
     # what could fail comes before an earlier run is deleted
     _check(method, plan)
-    _load_weights(method, plan)
+    _load_weights(method, plan, resumes=not restart and (plan.folder / "last.pt").exists())
     with plan.begun(restart):
         if method.descends:
             return Trainer(plan, method, device).run()

@@ -7,7 +7,7 @@ import pytest
 
 from handbench.errors import InvalidError, UsageError
 from handbench.hands.record import Hands
-from handbench.inference.hold import held_from, hold
+from handbench.inference.hold import held_from, hold, require_holdable
 from handbench.store.hands_file import HandsFile
 from handbench.store.hands_writer import write_hands
 
@@ -59,13 +59,19 @@ def test_the_file_says_which_frames_it_held(files, tmp_path):
     assert np.array_equal(got.confidence, own.confidence)
 
 
+class Method:
+    name = "dahyf"
+    trusts = True
+
+
 def test_it_is_refused_where_there_is_nothing_to_hold(files, tmp_path):
-    truth, predictions = files
+    truth, _ = files
+    require_holdable(Method(), "full", truth)
     still = truth.read(0, 6).replace(track=None, frame=None)
     write_hands(tmp_path / "still.h5", still, None)
     with pytest.raises(InvalidError, match="no tracks"):
-        hold(predictions, HandsFile(tmp_path / "still.h5"), 0.5, tmp_path / "out.h5")
-    silent = predictions.read(0, 6).replace(confidence=None)
-    write_hands(tmp_path / "silent.h5", silent, None)
-    with pytest.raises(UsageError, match="no confidence"):
-        hold(HandsFile(tmp_path / "silent.h5"), truth, 0.5, tmp_path / "out.h5")
+        require_holdable(Method(), "full", HandsFile(tmp_path / "still.h5"))
+    silent = Method()
+    silent.trusts = False
+    with pytest.raises(UsageError, match="dahyf gdm gives no confidence"):
+        require_holdable(silent, "gdm", truth)

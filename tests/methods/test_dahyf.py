@@ -51,6 +51,11 @@ def test_it_is_found_by_its_name():
     assert find("dahyf") is DaHyF
 
 
+def test_a_model_without_any_loss_is_refused():
+    with pytest.raises(ValidationError, match="no other is named"):
+        DaHyFConfig.model_validate({"joint2d": "none", "losses": ["2d"], **OFF})
+
+
 # --- size -----------------------------------------------------------------------------------------------------------
 
 

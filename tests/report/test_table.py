@@ -118,6 +118,24 @@ def test_ranking_marks_are_off_for_random_weights():
     assert [cell.rank for cell in row.cells] == ["best"] * 4 + [""]
 
 
+def test_a_row_on_the_synthetic_hand_is_not_ranked_on_official_files_and_says_so():
+    for source, ranked in (("official files", False), ("handbench HandSynth v1", True)):
+        one = record(hand_model="synthetic 1234") | {"provenance": {"truth": {"source": source}}}
+        built = table(one)
+        (row,) = measured(built)
+        assert row.ranked == ranked
+        assert any("synthetic hand in place of MANO" in note for note in built.footnotes) != ranked
+    (row,) = measured(table(record(hand_model="mano 1234")))
+    assert row.ranked
+
+
+def test_a_threshold_of_nought_is_a_threshold():
+    built = table(record(hold=0.0, frames_held=17))
+    (row,) = measured(built)
+    assert row.name == "clip-hand3d held 0.0"
+    assert any("17 of 3,960 frames" in note for note in built.footnotes)
+
+
 def test_more_digits_do_not_win():
     """5.86 measured is not better than 5.9 printed."""
     built = table(record(values={"mpjpe": 5.86}))

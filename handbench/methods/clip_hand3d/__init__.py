@@ -102,6 +102,9 @@ class ClipHand3D(Method):
             "imagenet": _shown(imagenet),
         }
 
+    def knows_vertices(self, in_training: bool) -> bool:
+        return in_training and self.config.mesh_losses
+
     def needs(self) -> list[Need]:
         mesh = Need(("vertices",), "the losses of the mesh", "model.mesh_losses=false")
         return [mesh] if self.config.mesh_losses else []
@@ -122,9 +125,10 @@ class ClipHand3D(Method):
                 f"Set model.clip.contrast_batch={pairs}, or train.batch={-(-clip.contrast_batch // self.views)}.",
             )
 
-    def begin_training(self) -> None:
+    def begin_training(self, pretrained: bool = True) -> None:
         """Load the backbone's weights and add the text branch. Raises MissingError for weights that are not there."""
-        self.backbone.load(self.config.backbone.weights)
+        if pretrained:
+            self.backbone.load(self.config.backbone.weights)
         clip = self.config.clip
         if clip.enabled and self.contrast is None:
             self.text = load_text(clip.weights, clip.random_layers, clip.random_width)
@@ -195,7 +199,8 @@ class ClipHand3D(Method):
             terms["consistency_2d"] = a3 * consistency_2d(
                 output["joints"][..., :2], batch["affine"], self.input_size, torch.ones_like(known)
             )
-            terms["consistency_3d"] = a3 * consistency_3d(rooted, batch["rotation"], known)
+            if self.config.mesh_losses:
+                terms["consistency_3d"] = a3 * consistency_3d(rooted, batch["rotation"], known)
         if self.config.clip.enabled:
             terms["clip"] = a4 * self._clip_loss(output, batch, joints, annotated)
         return terms

@@ -90,9 +90,14 @@ class DaHyF(Method):
         rest = ",".join(f'"{name}"' for name in self.config.losses if name != "mano")
         return [Need(("mano_pose", "mano_shape"), "the loss 'mano'", f"model.losses=[{rest}]")]
 
-    def begin_training(self) -> None:
+    @property
+    def trusts(self) -> bool:
+        return self.joints2d is not None
+
+    def begin_training(self, pretrained: bool = True) -> None:
         """Load the backbone's weights. Raises MissingError for weights that are not there."""
-        self.backbone.load(self.config.backbone.weights)
+        if pretrained:
+            self.backbone.load(self.config.backbone.weights)
 
     def normalise(self, image: Tensor) -> Tensor:
         mean, std = (image.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
@@ -129,7 +134,9 @@ class DaHyF(Method):
         return encode(mu, self.config.encoding.octaves) if self.config.encoding.enabled else mu.flatten(1)
 
     def _view(self, batch: Batch) -> View:
-        return view_of(batch, self.config.camera == "diagonal")
+        # whole pixels of a focal length are not to be had in half precision
+        with torch.autocast("cuda" if batch["frame_affine"].is_cuda else "cpu", enabled=False):
+            return view_of(batch, self.config.camera == "diagonal")
 
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
         """To the camera frame of the record; float64."""

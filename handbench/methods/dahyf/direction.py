@@ -50,9 +50,10 @@ class DirectionFusion(nn.Module):
         if self.config.map == "none":
             return feature
         n, channels, cells = feature.shape[:3]
-        if self.config.map == "global":
-            two = global_map(view, cells, self.size)
-        else:
-            two = local_map(n, cells, self.config.local_norm, view.camera)
+        with torch.autocast("cuda" if feature.is_cuda else "cpu", enabled=False):
+            if self.config.map == "global":
+                two = global_map(view, cells, self.size)
+            else:
+                two = local_map(n, cells, self.config.local_norm, view.camera)
         tiled = two.to(feature.dtype).repeat_interleave(channels // 2, 1)
         return feature + tiled if self.mix is None else self.mix(torch.cat([feature, tiled], 1))
