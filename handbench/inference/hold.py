@@ -35,9 +35,8 @@ def held_from(confidence: NDArray, track: NDArray, frame: NDArray, least: float)
 
 
 def require_holdable(method: Method, variant: str, truth: HandsFile) -> None:
-    """Before anything is predicted. Raises UsageError where the method says nothing of its trust, and InvalidError where
-    the truth has no tracks.
-    """
+    """Before anything is predicted. Raises UsageError where the method says nothing of its trust, InvalidError where
+    the truth has no tracks."""
     if not method.trusts:
         raise UsageError(
             f"{method.name} {variant} gives no confidence to hold by.",

@@ -119,7 +119,7 @@ def test_the_logits_are_those_of_the_contrastive_loss(model, truth):
         found = logits(model, file, N)
         output = model.outputs(model.batch(file, np.arange(N)))
         lixels = Lixels(output["x"], output["y"], output["z"])
-        expected = float(model.model.contrast(lixels, found.prompts, model.model._text))
+        expected = float(model.model.contrast(lixels, found.prompts, model.model.text))
     assert found.logits.shape == (3, N, N)
     assert all(len(set(said)) == N for said in found.prompts), "equal prompts would be no negatives"
     losses = []
@@ -136,7 +136,7 @@ def test_rows_are_poses_and_columns_are_texts_and_the_axes_are_x_y_z(model, trut
     with HandsFile(truth) as file, torch.inference_mode():
         found = logits(model, file, N)
         output = model.outputs(model.batch(file, np.arange(N)))
-        contrast, text = model.model.contrast, model.model._text
+        contrast, text = model.model.contrast, model.model.text
         assert found.logits.shape == (3, N, N)
         for axis, name in enumerate("xyz"):
             pose = contrast.pose[axis](output[name].flatten(1))[1].numpy()
