@@ -14,7 +14,7 @@ SHOWN = 5
 
 
 def prep(
-    dataset: Annotated[str, typer.Argument(help="a dataset that `handbench ls` names; or mano, clip, verify")],
+    dataset: Annotated[str, typer.Argument(help="a dataset that `handbench ls` names; or mano, clip, verify, labels")],
     source: Annotated[
         list[Path] | None, typer.Argument(help="the official folder (default HANDBENCH_DATA/DATASET), or the files")
     ] = None,
@@ -35,11 +35,13 @@ def prep(
     workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one a core)")] = None,
     scheduler: Annotated[str | None, typer.Option(help="address of a dask scheduler whose workers do it")] = None,
     seed: Annotated[int, typer.Option(help="synthetic: which samples")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="labels: write them in place of those that are there")] = False,
 ) -> None:
     """Turn official files into one HDF5 a split.
 
     Model files (MANO's pickles, CLIP's archive) are turned into ones that are safe to read. Resumes where an earlier
-    run was stopped. `verify` checks prepared files again.
+    run was stopped. `verify` checks prepared files again. `labels` writes each sample's background colour and gesture,
+    by rule, into a CSV beside the file: training reads it where a method wants labels.
 
     Example: handbench prep freihand ~/datasets/FreiHAND_pub_v2
 
@@ -47,12 +49,19 @@ def prep(
 
     Example: handbench prep verify runs/data/freihand-test.h5
 
+    Example: handbench prep labels runs/data/freihand-train.h5
+
     Example: handbench prep mano MANO_RIGHT.pkl MANO_LEFT.pkl
     """
     sources = source or []
     if dataset in ("mano", "clip", "verify"):
         {"mano": _mano, "clip": _clip, "verify": _verify}[dataset](sources)
         return
+    if dataset == "labels":
+        _labels(sources, force)
+        return
+    if force:
+        raise UsageError("--force is for labels.", "A file that is prepared already is left as it is: delete it.")
     if out and not split:
         raise UsageError("--out names one file, so it needs --split.", "For example --split test.")
     if scheduler and workers:
@@ -111,6 +120,20 @@ def _verify(sources: list[Path]) -> None:
     for source in sources:
         file = verify(source)
         print(f"{source}: {len(file):,} samples, every checksum holds")
+
+
+def _labels(sources: list[Path], force: bool) -> None:
+    from handbench.preparation.labels import labels_file, write_labels
+    from handbench.store.hands_file import HandsFile
+
+    if not sources:
+        raise UsageError("Name the files to label.", "handbench prep labels runs/data/freihand-train.h5")
+    for source in sources:
+        path = labels_file(source)
+        if path.exists() and not force:
+            raise UsageError(f"{path} is there already, perhaps from a detector.", "Use --force to replace it.")
+        with HandsFile(source) as file:
+            print(write_labels(file))
 
 
 def _mano(sources: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,15 +27,25 @@ class AugmentedCrops(Crops):
     """As `Crops`, with the truth of a `Batch` and `views` differently augmented views of each image.
 
     `non_hands` patches without a hand are added for each sample of a batch, at least one where it is not 0.
+    `labels` are those of all samples of the file: name -> (N,), -1 unknown.
     """
 
-    def __init__(self, file: HandsFile, data: Data, index: NDArray, method: Method, seed: int):
+    def __init__(
+        self,
+        file: HandsFile,
+        data: Data,
+        index: NDArray,
+        method: Method,
+        seed: int,
+        labels: Mapping[str, NDArray] | None = None,
+    ):
         box = ("box",) if "box" in method.given else ()
         given = ("root", "root depth", "scale", "camera", *box)
         super().__init__(file, method.input_size, data.margin, given, index, method.mirrors_left)
         self.data = data
         self.views = method.views
         self.seed = seed
+        self.labels = {name: (labels or {})[name] for name in method.labels}
         self.epoch = 0
         self.non_hands = 0.0
 
@@ -66,7 +77,8 @@ class AugmentedCrops(Crops):
         if data.colour:
             factor = (1 + data.colour * gain[:, None, None]) * (1 + data.colour * brightness)
             sample["image"] = np.clip(sample["image"] * factor, 0, 255).astype(np.uint8)
-        return {**sample, **truth(hands), "hand": np.bool_(True)}
+        labels = {name: np.int64(of_all[at]) for name, of_all in self.labels.items()}
+        return {**sample, **truth(hands), "hand": np.bool_(True), **labels}
 
     def _beside(self, item: int, turn: int) -> dict[str, Any]:
         """A patch of the sample's picture that its hand's box does not touch, or a texture; without truth."""
@@ -79,7 +91,8 @@ class AugmentedCrops(Crops):
             sample["image"] = np.ascontiguousarray(texture(self.size, draw).transpose(2, 0, 1))
         nothing = {key: np.zeros_like(value) for key, value in truth(hands).items()}
         nothing["mano_rotations"] += np.eye(3, dtype=np.float32)
-        one = {**sample, **nothing, "hand": np.bool_(False)}
+        unknown = dict.fromkeys(self.labels, np.int64(-1))
+        one = {**sample, **nothing, "hand": np.bool_(False), **unknown}
         return {key: np.stack([np.asarray(value)] * self.views) for key, value in one.items()}
 
     def _free_square(self, hands: Hands, draw: np.random.Generator) -> NDArray | None:
