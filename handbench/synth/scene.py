@@ -34,7 +34,7 @@ FLESH = np.array([30, 24, 19, 16, 13, *(19, 15, 13, 11) * 3, 17, 13, 11, 10]) * 
 class Scene:
     """Metres, OpenCV camera frame, FH21 joints: side; joints (21, 3); vertices (778, 3) of the model; mano_pose (48,)
     with the mean pose in it, mano_shape (10,), mano_translation (3,) m; camera (3, 3) of an image of `image_size`
-    (width, height); arm, and occluders in front; `paint` the seed of everything that is only colour, which `look` bounds.
+    (width, height); arm, and occluders in front; `paint` the seed of all that is only colour, which `look` bounds.
 
     Computed when asked for: depth and face maps, masks, `visible_fraction`, `joints_visible`, `box`.
     """
