@@ -12,6 +12,10 @@ from handbench.errors import UsageError
 
 def evaluate(
     table: Annotated[str | None, typer.Option(help="print this table from everything in HANDBENCH_HOME")] = None,
+    cross: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE:TARGET,...", help="what was trained on one set and is tested on others"),
+    ] = None,
     protocol: Annotated[str | None, typer.Option(help="a protocol: freihand, freihand@1 (default: freihand)")] = None,
     truth: Annotated[Path | None, typer.Option(help="a prepared HDF5, or a folder with the official files")] = None,
     pred: Annotated[
@@ -37,9 +41,16 @@ def evaluate(
 
     Example: handbench eval --table 1
 
+    Example: handbench eval --cross freihand:stb,rhd
+
     Example: handbench eval --protocol freihand --truth FreiHAND_pub_v2_eval --pred pred.json --json result.json
     """
-    if table is not None:
+    if cross is not None:
+        others = (table, protocol, truth, pred, order, axes, unit, result, scores_txt, given)
+        if any(others) or latex or standalone or strict:
+            raise UsageError("--cross takes --json and nothing else.", "It prints what is in HANDBENCH_HOME.")
+        _cross(cross, json)
+    elif table is not None:
         if truth or pred or scores_txt or strict or protocol or result or order or axes or unit or given:
             raise UsageError(
                 "--table takes no --protocol, --truth, --pred (and what belongs to it), --strict, --scores-txt.",
@@ -74,6 +85,16 @@ def _table(name: str, json: str | None, latex: bool, standalone: bool) -> None:
     built = build_table(spec, results, speeds)
     if not hand_over({"table": name, "results": results}, json):
         print(to_latex(built, standalone=standalone) if latex else to_markdown(built))
+
+
+def _cross(text: str, json: str | None) -> None:
+    from handbench.evaluation.cross import parse_cross, score_cross
+    from handbench.report.cross_table import cross_text
+    from handbench.store.records import hand_over
+
+    record = score_cross(parse_cross(text))
+    if not hand_over(record, json):
+        print(cross_text(record))
 
 
 def _one(

@@ -14,12 +14,14 @@ SHOWN = 5
 
 
 def prep(
-    dataset: Annotated[str, typer.Argument(help="a dataset that `handbench ls` names; or mano, clip, verify")],
+    dataset: Annotated[
+        str, typer.Argument(help="a dataset that `handbench ls` names; or mano, clip, verify, labels, templates")
+    ],
     source: Annotated[
         list[Path] | None, typer.Argument(help="the official folder (default HANDBENCH_DATA/DATASET), or the files")
     ] = None,
     split: Annotated[str | None, typer.Option(help="only this split, such as train or test")] = None,
-    out: Annotated[Path | None, typer.Option(help="the HDF5 file (needs --split)")] = None,
+    out: Annotated[Path | None, typer.Option(help="the HDF5 file (needs --split); templates: the JSON file")] = None,
     partial: Annotated[bool, typer.Option("--partial", help="take a tree that is not whole; it is marked so")] = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="leave out samples that cannot be read, and list them")
@@ -35,11 +37,14 @@ def prep(
     workers: Annotated[int | None, typer.Option(min=1, help="processes (default: one a core)")] = None,
     scheduler: Annotated[str | None, typer.Option(help="address of a dask scheduler whose workers do it")] = None,
     seed: Annotated[int, typer.Option(help="synthetic: which samples")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="labels: write them in place of those that are there")] = False,
 ) -> None:
     """Turn official files into one HDF5 a split.
 
     Model files (MANO's pickles, CLIP's archive) are turned into ones that are safe to read. Resumes where an earlier
-    run was stopped. `verify` checks prepared files again.
+    run was stopped. `verify` checks prepared files again. `labels` writes each sample's background colour and gesture,
+    by rule, into a CSV beside the file: training reads it where a method wants labels. `templates` writes the most
+    typical hand of each gesture in a training set, as JSON.
 
     Example: handbench prep freihand ~/datasets/FreiHAND_pub_v2
 
@@ -47,12 +52,24 @@ def prep(
 
     Example: handbench prep verify runs/data/freihand-test.h5
 
+    Example: handbench prep labels runs/data/freihand-train.h5
+
+    Example: handbench prep templates runs/data/freihand-train.h5 --out templates.json
+
     Example: handbench prep mano MANO_RIGHT.pkl MANO_LEFT.pkl
     """
     sources = source or []
     if dataset in ("mano", "clip", "verify"):
         {"mano": _mano, "clip": _clip, "verify": _verify}[dataset](sources)
         return
+    if dataset == "labels":
+        _labels(sources, force)
+        return
+    if dataset == "templates":
+        _templates(sources, out)
+        return
+    if force:
+        raise UsageError("--force is for labels.", "A file that is prepared already is left as it is: delete it.")
     if out and not split:
         raise UsageError("--out names one file, so it needs --split.", "For example --split test.")
     if scheduler and workers:
@@ -111,6 +128,41 @@ def _verify(sources: list[Path]) -> None:
     for source in sources:
         file = verify(source)
         print(f"{source}: {len(file):,} samples, every checksum holds")
+
+
+def _labels(sources: list[Path], force: bool) -> None:
+    from handbench.preparation.labels import labels_file, write_labels
+    from handbench.store.hands_file import HandsFile
+
+    if not sources:
+        raise UsageError("Name the files to label.", "handbench prep labels runs/data/freihand-train.h5")
+    for source in sources:
+        path = labels_file(source)
+        if path.exists() and not force:
+            raise UsageError(f"{path} is there already, perhaps from a detector.", "Use --force to replace it.")
+        with HandsFile(source) as file:
+            print(write_labels(file))
+
+
+def _templates(sources: list[Path], out: Path | None) -> None:
+    from handbench.console import say
+    from handbench.hands.gestures import GESTURES
+    from handbench.preparation.templates import SYNTHETIC, set_templates
+    from handbench.store.atomic import spare
+    from handbench.store.hands_file import HandsFile
+    from handbench.store.templates import write_templates
+
+    if len(sources) != 1:
+        raise UsageError("Name one training split.", "handbench prep templates runs/data/freihand-train.h5")
+    path = out or sources[0].with_name(f"{sources[0].stem}.templates.json")
+    spare(path, sources[0])
+    with HandsFile(sources[0]) as file:
+        joints, made_from = set_templates(file)
+    write_templates(path, joints, made_from)
+    absent = [name for name, of in zip(GESTURES, made_from, strict=True) if of == SYNTHETIC]
+    if absent:
+        say(f"No hand of {', '.join(absent)} in {sources[0]}: of the synthetic hand instead.")
+    print(path)
 
 
 def _mano(sources: list[Path]) -> None:

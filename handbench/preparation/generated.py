@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from handbench.datasets import handsynth, handsynth_small, synthetic
+from handbench.datasets import handsynth, handsynth_small, handsynth_target, synthetic
+from handbench.datasets import handsynth_source as domains
 from handbench.datasets.card import Block, Card
 from handbench.hands.mano import HandModel
 from handbench.layouts.images import encode_jpeg
 from handbench.synth.dataset import SyntheticHands, to_hands
+from handbench.synth.look import PLAIN, STREET, STUDIO, Look
 from handbench.synth.picture import paint
 
 
@@ -21,6 +23,7 @@ class Generated:
     source  what its truth is said to be of
     seed    of a fixed set, which has all samples of its card, always of the synthetic hand; None: any seed and number
             may be asked for, of the hand that is present
+    look    of its pictures
     """
 
     card: Card
@@ -28,6 +31,7 @@ class Generated:
     source: str
     seed: int | None = None
     version: int | None = None
+    look: Look = PLAIN
 
     @property
     def fixed(self) -> bool:
@@ -50,6 +54,10 @@ GENERATED = {
             Generated(card, handsynth.CARD.name, handsynth.SOURCE, handsynth.SEED, handsynth.VERSION)
             for card in (handsynth.CARD, handsynth_small.CARD)
         ),
+        *(
+            Generated(domain.CARD, domain.CARD.name, domains.SOURCE, domains.SEED, domains.VERSION, look)
+            for domain, look in ((domains, STUDIO), (handsynth_target, STREET))
+        ),
     )
 }
 
@@ -59,7 +67,7 @@ class SyntheticSplit:
 
     def __init__(self, split: str, n: int, seed: int, hand: HandModel, made: Generated = SYNTHETIC):
         used = seed if made.seed is None else made.seed
-        self.scenes = SyntheticHands(n, seed=used, split=split, model=hand, dataset=made.ids)
+        self.scenes = SyntheticHands(n, seed=used, split=split, model=hand, dataset=made.ids, look=made.look)
         card = made.card
         self.meta: dict[str, Any] = {
             "dataset": card.name,

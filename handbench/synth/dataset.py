@@ -13,6 +13,7 @@ from handbench.hands.joints import FINGERTIPS
 from handbench.hands.mano import HandModel
 from handbench.hands.record import Hands
 from handbench.synth.hand import VERSION, synthetic_hand
+from handbench.synth.look import PLAIN, Look
 from handbench.synth.picture import paint
 from handbench.synth.scene import Scene, make_scene
 
@@ -23,7 +24,8 @@ class SyntheticHands:
     parallel, and again.
 
     image_size in pixels (square); `model` the hand (the synthetic right one if not given); `fingertips` a name of
-    `FINGERTIPS`; `occluders` False leaves only the hand and its forearm; `dataset` is the first word of the ids only.
+    `FINGERTIPS`; `occluders` False leaves only the hand and its forearm; `dataset` is the first word of the ids only;
+    `look` is that of the pictures.
     """
 
     n: int
@@ -34,6 +36,7 @@ class SyntheticHands:
     occluders: bool = True
     split: str = "train"
     dataset: str = "synthetic"
+    look: Look = PLAIN
     hand: HandModel = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,7 +60,7 @@ class SyntheticHands:
         if not 0 <= i < self.n:
             raise UsageError(f"There is no sample {i} among {self.n}.", "Samples are counted from 0.")
         seed = (self.seed, zlib.crc32(self.split.encode()), i)
-        return make_scene(self.name(i), self.hand, self.image_size, self.fingertips, self.occluders, seed)
+        return make_scene(self.name(i), self.hand, self.image_size, self.fingertips, self.occluders, seed, self.look)
 
     def image(self, i: int) -> NDArray:
         """The image (H, W, 3) uint8 RGB of sample i."""

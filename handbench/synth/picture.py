@@ -13,6 +13,7 @@ from handbench.hands.mano import HandModel
 from handbench.hands.raster import rasterise
 from handbench.synth.background import background
 from handbench.synth.bodies import vertex_normals
+from handbench.synth.look import PLAIN, Look
 from handbench.synth.scene import Scene, join, wrist_loop
 from handbench.synth.skin import NOISE_TILE, Skin, skin_colours, skin_detail, skin_of
 
@@ -26,31 +27,36 @@ class Foreground:
     colour: NDArray
     alpha: NDArray
 
-    def over(self, behind: NDArray, rng: np.random.Generator, tint: NDArray | None = None) -> NDArray:
-        """The image (H, W, 3) uint8 RGB before this background (H, W, 3), with a camera's noise; `tint` (3,) scales
-        the foreground's channels."""
+    def over(
+        self, behind: NDArray, rng: np.random.Generator, tint: NDArray | None = None, look: Look = PLAIN
+    ) -> NDArray:
+        """The image (H, W, 3) uint8 RGB before this background (H, W, 3), with the look's blur and noise; `tint` (3,)
+        scales the foreground's channels."""
         colour = self.colour if tint is None else self.colour * tint.astype(np.float32)
         image = colour + behind * (1 - self.alpha)
-        image += rng.standard_normal(image.shape, dtype=np.float32) * 0.009
+        if look.blur:
+            image = cv2.GaussianBlur(image, (0, 0), look.blur * image.shape[1] / 224.0)
+        image += rng.standard_normal(image.shape, dtype=np.float32) * look.noise
         return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
 def paint(scene: Scene, kind: str | None = None) -> NDArray:
     """The scene's image (H, W, 3) uint8 RGB; `kind` of background as in `background`."""
     rng = np.random.default_rng((*scene.paint, 2))
-    return foreground(scene).over(background(scene.image_size, rng, kind), rng)
+    look = scene.look
+    return foreground(scene).over(background(scene.image_size, rng, kind or look.kind(rng)), rng, look=look)
 
 
 def foreground(scene: Scene) -> Foreground:
     """Hand, forearm and occluders of the scene, lit."""
     rng = np.random.default_rng(scene.paint)
     skin = _skin(scene.model)
-    hand_colour, tone = skin_colours(skin, rng)
+    hand_colour, tone = skin_colours(skin, rng, scene.look.tones)
     bodies = [(scene.vertices, scene.model.f), scene.arm, *scene.occluders]
     colours = [hand_colour, _arm_colours(len(scene.arm[0]), hand_colour[wrist_loop(scene.model)], tone, rng)]
     colours += [np.broadcast_to(rng.uniform(0.08, 0.95, 3), (len(v), 3)) for v, _ in scene.occluders]
     vertices, faces = join(bodies)
-    lit = np.concatenate(colours) * _light(vertices, faces, len(scene.vertices), rng)
+    lit = np.concatenate(colours) * _light(vertices, faces, scene.look, rng)
 
     hand = len(scene.vertices)
     extra = np.zeros((len(vertices), 5))
@@ -75,14 +81,14 @@ def foreground(scene: Scene) -> Foreground:
     return Foreground(smooth[..., :3], smooth[..., 3:])
 
 
-def _light(vertices: NDArray, faces: NDArray, hand: int, rng: np.random.Generator) -> NDArray:
+def _light(vertices: NDArray, faces: NDArray, look: Look, rng: np.random.Generator) -> NDArray:
     """Light (V, 3) on each vertex: sky and ground, a lamp that wraps around as it does on skin, and a faint gleam."""
     normal = vertex_normals(vertices, faces)
     lamp = rng.normal(size=3)
     lamp[2] = -abs(lamp[2]) - 0.5  # on the camera's side
     lamp /= np.linalg.norm(lamp)
-    warm = 1 + rng.uniform(-0.10, 0.10) * np.array([1.0, 0.0, -1.0])
-    ambient = rng.uniform(0.32, 0.5)
+    warm = 1 + rng.uniform(*look.warmth) * np.array([1.0, 0.0, -1.0])
+    ambient = rng.uniform(*look.ambient)
     facing = normal @ lamp
     sky = 0.5 - 0.5 * normal[:, 1]
     diffuse = np.clip((facing + 0.25) / 1.25, 0, 1)

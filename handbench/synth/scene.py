@@ -17,13 +17,11 @@ from handbench.hands.camera import joint_box, project
 from handbench.hands.mano import HandModel, axis_angle_to_matrix
 from handbench.hands.raster import Raster, rasterise
 from handbench.synth.bodies import SHAPES, Body, boundary_loop, forearm, solid
+from handbench.synth.look import PLAIN, Look
 from handbench.synth.poses import sample_poses
 
-# FreiHAND's evaluation cameras have focal lengths of 284 to 763 px (median 493) for 224 px, the principal point at
-# 112; its hands stand about 0.4 to 0.9 m away.
-FOCAL, FOCAL_SPREAD, FOCAL_RANGE = 490.0, 90.0, (300.0, 760.0)
+# FreiHAND's hands stand about 0.4 to 0.9 m away.
 DISTANCE = (0.38, 1.0)
-FILL = (0.45, 0.80)  # the longer side of the joints' box, as a share of the image
 OCCLUDER_CHANCE = 0.6
 LEAST_VISIBLE = 0.15
 ARM_TOWARDS = -0.7  # the forearm points at the camera by no more than this (-1: straight), or it would hide the hand
@@ -36,7 +34,7 @@ FLESH = np.array([30, 24, 19, 16, 13, *(19, 15, 13, 11) * 3, 17, 13, 11, 10]) * 
 class Scene:
     """Metres, OpenCV camera frame, FH21 joints: side; joints (21, 3); vertices (778, 3) of the model; mano_pose (48,)
     with the mean pose in it, mano_shape (10,), mano_translation (3,) m; camera (3, 3) of an image of `image_size`
-    (width, height); arm, and occluders in front; `paint` the seed of everything that is only colour.
+    (width, height); arm, and occluders in front; `paint` the seed of all that is only colour, which `look` bounds.
 
     Computed when asked for: depth and face maps, masks, `visible_fraction`, `joints_visible`, `box`.
     """
@@ -53,6 +51,7 @@ class Scene:
     arm: Body
     occluders: tuple[Body, ...]
     paint: tuple[int, ...]
+    look: Look = PLAIN
 
     @property
     def side(self) -> str:
@@ -105,9 +104,15 @@ class Scene:
 
 
 def make_scene(
-    name: str, model: HandModel, image_size: int, fingertips: str, occluders: bool, seed: tuple[int, ...]
+    name: str,
+    model: HandModel,
+    image_size: int,
+    fingertips: str,
+    occluders: bool,
+    seed: tuple[int, ...],
+    look: Look = PLAIN,
 ) -> Scene:
-    """The scene that belongs to this seed, whatever was made before it."""
+    """The scene that belongs to this seed, whatever was made before it; with another look, the same pose."""
     rng = np.random.default_rng(seed)
     pose = sample_poses(1, rng, model.side)
     turn = Rotation.random(rng=rng)
@@ -119,11 +124,11 @@ def make_scene(
     joints = model.joints21(vertices, joints16, fingertips)[0]
 
     ratio = image_size / 224.0
-    focal = np.clip(rng.normal(FOCAL, FOCAL_SPREAD), *FOCAL_RANGE) * ratio
+    focal = np.clip(rng.normal(look.focal, look.focal_spread), *look.focal_range) * ratio
     camera = np.array([[focal, 0, image_size / 2], [0, focal, image_size / 2], [0, 0, 1.0]])
     # So far away that the hand fills the image as wanted, its middle near the image's.
     low, high = joints.min(0), joints.max(0)
-    wanted = rng.uniform(*FILL) * image_size
+    wanted = rng.uniform(*look.fill) * image_size
     distance = np.clip((high - low)[:2].max() * focal / wanted, *DISTANCE)
     at = np.array([*((rng.normal(0, 7.0, 2) * ratio) * distance / focal), distance])
     shift = at - (low + high) / 2
@@ -133,7 +138,7 @@ def make_scene(
     solids = _occluders(joints, rng) if occluders and rng.random() < OCCLUDER_CHANCE else ()
     scene = Scene(
         name, model, joints, vertices, pose[0], shape[0], shift, camera, (image_size, image_size), arm, solids,
-        (*seed, 1),
+        (*seed, 1), look,
     )  # fmt: skip
     # Where next to nothing of the hand is left there is nothing to estimate.
     if solids and scene.visible_fraction < LEAST_VISIBLE:

@@ -49,9 +49,10 @@ def skin_of(model: HandModel) -> Skin:
     return Skin(palm, along, up, place)
 
 
-def skin_colours(skin: Skin, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Albedo (V, 3) of each vertex and the person's tone (3,), RGB in 0..1."""
-    at = rng.uniform(0, len(TONES) - 1)
+def skin_colours(skin: Skin, rng: np.random.Generator, tones: tuple[float, float]) -> tuple[NDArray, NDArray]:
+    """Albedo (V, 3) of each vertex and the person's tone (3,), RGB in 0..1; it is drawn between two of `TONES`, which
+    are counted from 0."""
+    at = rng.uniform(*tones)
     low = min(int(at), len(TONES) - 2)
     tone = TONES[low] + (at - low) * (TONES[low + 1] - TONES[low])
     tone = np.clip(tone * rng.uniform(0.94, 1.06, 3), 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,15 +48,25 @@ class AugmentedCrops(Crops):
     """As `Crops`, with the truth of a `Batch` and `views` differently augmented views of each image.
 
     `non_hands` patches without a hand are added for each sample of a batch, at least one where it is not 0.
+    `labels` are those of all samples of the file: name -> (N,), -1 unknown.
     """
 
-    def __init__(self, file: HandsFile, data: Data, index: NDArray, method: Method, seed: int):
+    def __init__(
+        self,
+        file: HandsFile,
+        data: Data,
+        index: NDArray,
+        method: Method,
+        seed: int,
+        labels: Mapping[str, NDArray] | None = None,
+    ):
         box = ("box",) if "box" in method.given else ()
         given = ("root", "root depth", "scale", "camera", *box)
         super().__init__(file, method.input_size, data.margin, given, index, method.mirrors_left)
         self.data = data
         self.views = method.views
         self.seed = seed
+        self.labels = {name: (labels or {})[name] for name in method.labels}
         self.epoch = 0
         self.non_hands = 0.0
         name = str(file.meta.get("dataset"))
@@ -84,7 +95,8 @@ class AugmentedCrops(Crops):
         affine = self.affine(hands, drawn.rotation, 1 + data.scale * drawn.grow, data.shift * drawn.shift)
         sample = self.crop(at, hands, affine, drawn.rotation)
         sample["image"] = drawn.coloured(sample["image"])
-        return {**sample, **truth(hands), "hand": np.bool_(True)}
+        labels = {name: np.int64(of_all[at]) for name, of_all in self.labels.items()}
+        return {**sample, **truth(hands), "hand": np.bool_(True), **labels}
 
     def _draw(self, at: int, view: int) -> Drawn:
         draw = np.random.default_rng([self.seed, self.epoch, at, view])
@@ -114,7 +126,8 @@ class AugmentedCrops(Crops):
         sample["image"] = drawn.coloured(sample["image"])
         nothing = {key: np.zeros_like(value) for key, value in truth(hands).items()}
         nothing["mano_rotations"] += np.eye(3, dtype=np.float32)
-        one = {**sample, **nothing, "hand": np.bool_(False)}
+        unknown = dict.fromkeys(self.labels, np.int64(-1))
+        one = {**sample, **nothing, "hand": np.bool_(False), **unknown}
         return {key: np.stack([np.asarray(value)] * self.views) for key, value in one.items()}
 
     def _free_square(self, hands: Hands, drawn: Drawn) -> NDArray | None:

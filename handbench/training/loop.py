@@ -63,9 +63,8 @@ class Trainer:
 
         resumed = self._read_last()
         self.validation = Validation(self.plan, self.method)
-        self.data = AugmentedCrops(
-            self.plan.file, self.plan.recipe.data, self.plan.train_index, self.method, self.plan.seed
-        )
+        plan = self.plan
+        self.data = AugmentedCrops(plan.file, plan.recipe.data, plan.train_index, self.method, plan.seed, plan.labels)
         self.per_epoch = len(self._batches(np.arange(len(self.data))))
         total, done = self.per_epoch * sum(self.epochs.values()), self._steps_done()
         self.writer = SummaryWriter(str(self.plan.folder), purge_step=done)

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench import places
+from handbench.console import say
 from handbench.datasets.holdout import validation_mask
 from handbench.errors import InvalidError, MissingError
 from handbench.hands.mano import HandModel
 from handbench.inference.checkpoint import file_digest, read_checkpoint
+from handbench.preparation.labels import labels_digest, labels_file, read_labels, write_labels
 from handbench.recipe import Recipe
 from handbench.store.atomic import alone, replacing, saying_why
 from handbench.store.hands_file import HandsFile
@@ -40,6 +42,8 @@ class Plan:
     train_index: NDArray = field(init=False)
     validation_index: NDArray = field(init=False)
     about: dict[str, Any] = field(init=False)
+    # of all samples of the file, where the method wants them: name -> (N,)
+    labels: dict[str, NDArray] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.file.meta.get("split") == "test":
@@ -74,6 +78,7 @@ class Plan:
             "hand_model": f"{self.hand.source} {self.hand.digest()}",
             "pretrained": None,
             "init": None,
+            "labels": None,
         }
         if self.init:
             earlier = read_checkpoint(self.init, method=self.recipe.method)["about"]
@@ -84,6 +89,21 @@ class Plan:
             if self.init != _start_of(self.recipe, self.seed):
                 self.about["changed"].append(f"--init {earlier['variant']} {self.about['init']}")
             self.about["mesh"] = self.about["mesh"] or earlier["mesh"]
+
+    def take_labels(self, wanted: tuple[str, ...]) -> None:
+        """Read the labels of the data that a method wants, from the CSV beside them; made by rule where there is none.
+
+        Raises InvalidError where that file does not fit the data.
+        """
+        if not wanted:
+            return
+        path = labels_file(self.file.path)
+        if not path.exists():
+            say(f"Labelling backgrounds and gestures by rule, once: {path}")
+            write_labels(self.file)
+        labels = read_labels(path, self.file)
+        self.labels = {name: labels[name] for name in wanted}
+        self.about["labels"] = labels_digest(self.labels)
 
     @property
     def every_index(self) -> NDArray:
@@ -124,8 +144,9 @@ class Plan:
             ("seed", "another seed"),
             ("init", "other starting weights"),
             ("hand_model", "another hand model"),
+            ("labels", "other labels of its data"),
         ):
-            if record["about"][key] != self.about[key]:
+            if record["about"].get(key) != self.about[key]:
                 raise InvalidError(
                     f"{self.folder} holds a run with {what}.", "Use --restart to replace it, or another --seed."
                 )

@@ -61,6 +61,7 @@ def _check(method: Method, plan: Plan) -> None:
 def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
     """Train to the end, going on from an interrupted run; returns the checkpoint to predict with (`best.pt`)."""
     method = build_method(plan)
+    plan.take_labels(method.labels)
     best = plan.folder / "best.pt"
     if not restart and plan.finished():
         say(f"{best} is trained already (--restart begins anew).")
@@ -81,7 +82,7 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
 def _truth_batches(plan: Plan, method: Method) -> Iterator[Any]:
     """One pass over the training split, not augmented: held-out frames too, since nothing is chosen by them."""
     still = plan.recipe.data.model_copy(update=STILL)
-    data = AugmentedCrops(plan.file, still, plan.every_index, method, plan.seed)
+    data = AugmentedCrops(plan.file, still, plan.every_index, method, plan.seed, plan.labels)
     with progress(f"train {method.name}", len(data), "images") as advance:
         loader = DataLoader(data, plan.recipe.train.batch, num_workers=0, collate_fn=collate_views)
         for batch in loader:

@@ -1,0 +1,64 @@
+"""What crosses from a source to its targets, as one table in Markdown: a group of columns for each target."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tabulate import tabulate
+
+from handbench.evaluation.cross import ALIGNMENTS, MAIN
+from handbench.report.markdown import raised
+from handbench.report.measured_part import SAYS_NOTHING, row_name, untrained
+from handbench.report.summary import number
+from handbench.report.table_parts import MISSING, Footnotes
+
+HEADS = {MAIN: "EPE (mm)", "root": "root (mm)", "procrustes": "PA (mm)"}
+SENTENCE = """EPE is the mean distance of joints after scaling by the true bone and moving the wrist onto the true \
+one, with its 95 % interval; root after moving the wrist alone; PA after Procrustes alignment."""
+
+
+def cross_text(record: dict[str, Any]) -> str:
+    """`evaluation.cross.score_cross`'s record as Markdown."""
+    source, columns = record["source"], record["columns"]
+    notes = Footnotes()
+    heads = ["method", "variant", "size", "seed"]
+    for column in columns:
+        called = f"{column} itself" if column == source else column
+        heads += [f"{called}: {HEADS[MAIN]}", "n", *(HEADS[name] for name in ALIGNMENTS[1:])]
+    body = [_line(row, columns, notes) for row in record["rows"]]
+    align = ["left"] * 3 + ["right"] * (len(heads) - 3)
+    table = tabulate(body, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
+    lines = [f"## Trained on {source}, tested on {', '.join(record['targets'])}", "", SENTENCE, "", table, ""]
+    lines += [f"{raised((at,))} {text}  " for at, text in enumerate(notes.texts, 1)]
+    lines += [f"Left out: {text}.  " for text in record["left_out"]]
+    lines += [f"Missing: {text}  " for text in record["missing"]]
+    return "\n".join(lines).rstrip()
+
+
+def _line(row: dict[str, Any], columns: list[str], notes: Footnotes) -> list[str]:
+    about = row["row"]
+    marks = [notes.mark(SAYS_NOTHING)] if untrained(about) else []
+    if row["given"] is None:
+        marks.append(notes.mark("What it was given of the truth is not stated"))
+    elif row["given"]:
+        marks.append(notes.mark(f"Given from the truth or the official files: {', '.join(row['given'])}"))
+    count = f", {about['samples']:,} samples" if about.get("samples") else ""
+    marks.append(notes.mark(f"Trained on {about['trained_on']}{count}"))
+    if about.get("changed"):
+        marks.append(notes.mark(f"Not the recipe as it is: {', '.join(about['changed'])}"))
+    if about.get("hold"):
+        marks.append(notes.mark(f"Frames trusted under {about['hold']} repeat earlier ones"))
+    method = row_name({"method": about["method"], "weights": about.get("weights")})
+    cells = [method + raised(tuple(marks)), *(str(about.get(key, MISSING)) for key in ("variant", "size", "seed"))]
+    for column in columns:
+        figures = row["figures"][column]
+        cells += [MISSING] * (1 + len(ALIGNMENTS)) if figures is None else _group(figures)
+    return cells
+
+
+def _group(figures: dict[str, Any]) -> list[str]:
+    """EPE with its interval, n, root, PA."""
+    low, high = (number(end, "mm") for end in (figures.get(MAIN) or {}).get("interval", (None, None)))
+    interval = "" if low == MISSING else f" [{low}, {high}]"
+    main, *rest = (number((figures.get(name) or {}).get("value"), "mm") for name in ALIGNMENTS)
+    return [main + interval, f"{figures['n']:,}", *rest]
