@@ -31,12 +31,12 @@ class FrozenImage:
         """RGB in 0..255 (B,3,H,W), uint8 or float -> (B,512) float32; on the image's device if none is named."""
         image = image.to(image.device if device is None else device)
         self.tower.to(image.device)
-        with torch.autocast(image.device.type, enabled=False):
+        with torch.autocast("cuda" if image.is_cuda else "cpu", enabled=False):
             return self.tower(preprocess(image))
 
 
 def preprocess(image: Tensor) -> Tensor:
-    """RGB in 0..255 (B,3,H,W) -> what the tower takes (B,3,224,224): bicubic, not aliased, CLIP's mean and deviation."""
+    """RGB in 0..255 (B,3,H,W) -> what the tower takes (B,3,224,224): bicubic without aliasing, CLIP's mean and std."""
     pixels = image.float()
     if pixels.shape[-2:] != (SIZE, SIZE):
         pixels = F.interpolate(pixels, (SIZE, SIZE), mode="bicubic", antialias=True).clamp(0, 255)
