@@ -137,7 +137,7 @@ class ClipDG(Method):
 
     def losses(self, output: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Eq. 1: heat-maps, pose and contrast with their weights. What is not annotated does not count."""
-        heat, pose, contrast = self.config.weights
+        heat, pose, contrast = self.config.lambdas
         maps = [output[f"maps{i}"] for i in range(3)]
         annotated = batch["joints_valid"]
         joints = torch.where(annotated[..., None], batch["joints"], 1.0)

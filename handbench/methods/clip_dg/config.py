@@ -48,7 +48,7 @@ class ClipDGConfig(ModelConfig):
     sigma: float = Field(default=25.0, gt=0)
     # of the canonical pose's and the viewpoint's hidden layers
     dropout: tuple[float, float] = (0.2, 0.25)
-    # weights λ1..λ3 of eq. 1: heat-maps, pose, contrast
-    weights: tuple[float, float, float] = (1.0, 1.0, 0.1)
+    # λ1..λ3 of eq. 1: heat-maps, pose, contrast
+    lambdas: tuple[float, float, float] = (1.0, 1.0, 0.1)
     clip: ClipConfig = ClipConfig()
     contrast: ContrastConfig = ContrastConfig()
