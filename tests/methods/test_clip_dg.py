@@ -238,7 +238,7 @@ def test_the_loss_falls(hand, make_batch):
         sum(terms.values()).backward()
         optimiser.step()
     assert sum(sums[-1].values()) < 0.7 * sum(sums[0].values())
-    assert sums[-1]["pose"] < 0.8 * sums[0]["pose"]
+    assert sums[-1]["pose"] < 0.9 * sums[0]["pose"]
 
 
 def test_a_checkpoint_of_training_is_read_without_branch_2(hand, make_batch):
