@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from handbench.methods.blocks.clip_image import FrozenImage, load_image
@@ -29,6 +30,8 @@ class ClipShift:
         text = None
         if self.text is not None:
             if self.prompts is None:
-                self.prompts = prompt_features(self.text, self.config.weights, image.device)
+                # what is kept on disk is single, whatever the training's precision is
+                with torch.autocast("cuda" if image.is_cuda else "cpu", enabled=False):
+                    self.prompts = prompt_features(self.text, self.config.weights, image.device)
             text = self.prompts.features[draw(len(image)).to(image.device)]
         return mix(None if self.image is None else self.image.encode(image), text, self.config.ratio)
