@@ -85,7 +85,7 @@ def test_shares_only_where_the_sum_is_the_total_to_5_percent():
         assert "the protocol allows 5 %" in record["why_not"]
 
 
-@pytest.mark.parametrize("name", ["clip-hand3d", "dahyf"])
+@pytest.mark.parametrize("name", ["clip-dg", "clip-hand3d", "dahyf"])
 def test_every_declared_stage_of_a_method_is_reached(name):
     cls = find(name)
     config = validated(cls.Config, load_recipe(name, "full", "tiny").model, "The recipe", "model")

@@ -26,6 +26,7 @@ from handbench.methods.blocks.torchvision_shim import ensure_torchvision
 CHUNK = 16
 LIMIT = 77  # tokens of a prompt, start and end included
 EMBED = 512  # ViT-B/32
+CONVERT = "`handbench prep clip` converts OpenAI's TorchScript archive to safetensors."
 PREFIXES = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection")
 
 
@@ -49,11 +50,19 @@ class FrozenText:
         self._pooled: OrderedDict[str, Tensor] = OrderedDict()
 
     @torch.no_grad()
-    def encode(self, prompts: Sequence[str], device: torch.device | str = "cpu") -> TextFeatures:
-        """Features of the prompts, computed now. Raises InvalidError for a prompt of more than 77 tokens."""
-        tokens = tokenize(prompts).to(device)
+    def encode(self, prompts: Sequence[str], device: torch.device | str = "cpu", length: int = LIMIT) -> TextFeatures:
+        """Features of the prompts, computed now. Raises InvalidError for a prompt of more than 77 tokens.
+
+        Only the first `length` tokens are run, which must reach every prompt's end: what follows reaches no feature.
+        """
+        tokens = tokenize(prompts).to(device)[:, :length]
         self.tower.to(device)
-        pooled, each = self.tower(tokens)
+        mask = self.tower.attn_mask
+        self.tower.attn_mask = mask[:length, :length]
+        try:
+            pooled, each = self.tower(tokens)
+        finally:
+            self.tower.attn_mask = mask
         return TextFeatures(pooled, each @ self.tower.text_projection, tokens.argmax(-1))
 
     def pooled(self, prompts: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
@@ -81,6 +90,12 @@ def weights_file(weights: str) -> Path | None:
     return places.home() / "data" / "clip-vit-b-32.safetensors" if weights == "openai" else Path(weights)
 
 
+def read_clip(path: Path) -> dict[str, Tensor]:
+    """Both towers by name. Raises MissingError if the file is not there, InvalidError if it is no plain state dict."""
+    hint = "`handbench prep clip` writes it from OpenAI's ViT-B-32.pt; or go without: model.clip.weights=random."
+    return read_state(path, hint, CONVERT)
+
+
 def load_text(weights: str, layers: int = 12, width: int = 512, seed: int = 0) -> FrozenText:
     """The frozen tower; `layers`, `width` and `seed` concern `random` only.
 
@@ -91,30 +106,27 @@ def load_text(weights: str, layers: int = 12, width: int = 512, seed: int = 0) -
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return FrozenText(_tower(layers, width))
-    hint = "`handbench prep clip` writes it from OpenAI's ViT-B-32.pt; or go without: model.clip.weights=random."
-    convert = "`handbench prep clip` converts OpenAI's TorchScript archive to safetensors."
-    state = read_state(path, hint, convert)
-    state = {key.removeprefix("text."): value for key, value in state.items()}
+    state = {key.removeprefix("text."): value for key, value in read_clip(path).items()}
     state = {key: value.float() for key, value in state.items() if key.startswith(PREFIXES)}
     tower = _tower(12, 512, meta=True)
     try:
         tower.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        raise InvalidError(f"{path} does not hold the text tower of CLIP ViT-B/32.", convert) from error
+        raise InvalidError(f"{path} does not hold the text tower of CLIP ViT-B/32.", CONVERT) from error
     tower.attn_mask = tower.build_causal_mask()
     return FrozenText(tower)
 
 
 def _tower(layers: int, width: int, meta: bool = False) -> Any:
     """CLIP's text transformer as in `ViT-B-32-quickgelu`: OpenAI's weights need QuickGELU, plain ViT-B-32 has GELU."""
-    transformer = _open_clip("transformer")
+    transformer = open_clip_module("transformer")
     with torch.device("meta" if meta else "cpu"):
         return transformer.TextTransformer(
             width=width, layers=layers, heads=width // 64, output_dim=EMBED, act_layer=transformer.QuickGELU
         )
 
 
-def _open_clip(module: str) -> Any:
+def open_clip_module(module: str) -> Any:
     # set before the import: open_clip and timm would otherwise try the hub
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     ensure_torchvision()
@@ -123,7 +135,7 @@ def _open_clip(module: str) -> Any:
 
 @functools.cache
 def _tokenizer() -> Any:
-    return _open_clip("tokenizer").SimpleTokenizer()
+    return open_clip_module("tokenizer").SimpleTokenizer()
 
 
 def count_tokens(prompt: str) -> int:

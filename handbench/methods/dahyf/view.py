@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from handbench.methods.base import Batch
+from handbench.methods.blocks.rotations import turn_of
 
 # nearer points, in early training, are projected as if they stood here, m
 NEAREST = 1e-2
@@ -55,11 +56,7 @@ class View(NamedTuple):
 
 def view_of(batch: Batch, diagonal: bool) -> View:
     """The view of each sample, from its frame's camera, or with `diagonal` from the frame's size alone (float32)."""
-    affine = batch["frame_affine"]
-    zoom = torch.linalg.det(affine[..., :2]).abs().sqrt()
-    turn = torch.zeros_like(affine[:, :1].expand(-1, 3, 3)).contiguous()
-    turn[:, :2, :2] = affine[..., :2] / zoom[:, None, None]
-    turn[:, 2, 2] = 1.0
+    turn, zoom = turn_of(batch["frame_affine"])
     camera = _diagonal_camera(batch) if diagonal else batch["camera"]
     return View(camera @ turn.transpose(1, 2), turn, zoom)
 
