@@ -31,6 +31,8 @@ class Batch(TypedDict, total=False):
     `camera`, the points stay), joints_valid (B,21) bool, vertices (B,778,3) m (0 where absent), vertices_valid (B,),
     mano_rotations (B,16,3,3) and mano_shape (B,10) of the annotated hand in that frame (identity and 0 where absent),
     mano_valid (B,), and hand (B,) bool: False for a patch beside the hand (`Method.non_hands`), which has no truth.
+    Only where a method asks for `labels`: background (B,) int64, index into hands.colours.COLOURS, and gesture (B,)
+    int64, into hands.gestures.GESTURES; -1 where it is not known.
     A method with `views = 2` gets 2B samples: first one view of each of B images, then another view of the same B.
     """
 
@@ -53,6 +55,8 @@ class Batch(TypedDict, total=False):
     mano_shape: Tensor
     mano_valid: Tensor
     hand: Tensor
+    background: Tensor
+    gesture: Tensor
 
 
 class Prediction(NamedTuple):
@@ -98,6 +102,8 @@ class Method(nn.Module, ABC):
     stage_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
     # left hands are shown mirrored, as right ones
     mirrors_left: ClassVar[bool] = False
+    # labels that its losses read beside the truth: background, gesture
+    labels: ClassVar[tuple[str, ...]] = ()
     # built on a hand model: MANO, or the synthetic hand where that is asked for
     needs_hand: ClassVar[bool] = True
     # augmented views of each image in a training batch

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from handbench.methods.base import Batch
+from handbench.methods.blocks.seen import patch_turn, seen, unseen
 
 # nearer points, in early training, are projected as if they stood here, m
 NEAREST = 1e-2
@@ -46,20 +47,16 @@ class View(NamedTuple):
 
     def seen(self, points: Tensor) -> Tensor:
         """Points (B,P,3) of the record's camera frame in the seen one."""
-        return points @ self.turn.to(points.dtype).transpose(1, 2)
+        return seen(points, self.turn)
 
     def back(self, points: Tensor) -> Tensor:
         """The inverse of `seen`."""
-        return points @ self.turn.to(points.dtype)
+        return unseen(points, self.turn)
 
 
 def view_of(batch: Batch, diagonal: bool) -> View:
     """The view of each sample, from its frame's camera, or with `diagonal` from the frame's size alone (float32)."""
-    affine = batch["frame_affine"]
-    zoom = torch.linalg.det(affine[..., :2]).abs().sqrt()
-    turn = torch.zeros_like(affine[:, :1].expand(-1, 3, 3)).contiguous()
-    turn[:, :2, :2] = affine[..., :2] / zoom[:, None, None]
-    turn[:, 2, 2] = 1.0
+    turn, zoom = patch_turn(batch["frame_affine"])
     camera = _diagonal_camera(batch) if diagonal else batch["camera"]
     return View(camera @ turn.transpose(1, 2), turn, zoom)
 
