@@ -1,4 +1,4 @@
-"""The seen frame: the camera frame of the record, turned (and mirrored) as the patch is, in which patches lie upright."""
+"""The seen frame: the record's camera frame, turned (and mirrored) as the patch is, so that patches lie upright."""
 
 from __future__ import annotations
 

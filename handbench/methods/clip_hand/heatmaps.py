@@ -50,7 +50,8 @@ class HeatMaps(nn.Module):
         self.joints = _head(channels, joints, blocks)
         self.vertices = _head(channels, vertices, blocks)
         self.features = _head(channels, width, blocks)
-        self.camera = nn.Linear(tokens, 1)
+        # a bias, the same in all D, would be lost in the transformer's LayerNorms
+        self.camera = nn.Linear(tokens, 1, bias=False)
 
     def forward(self, feature: Tensor, tokens: Tensor) -> Sampled:
         maps = torch.cat([self.joints(feature), self.vertices(feature)], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -52,7 +53,7 @@ def _climb(dims: tuple[int, ...]) -> nn.Sequential:
 def _fold(*dims: int) -> nn.Sequential:
     """S/4 -> S/32: two convolutions and three max-pools."""
     layers: list[nn.Module] = []
-    for before, after in zip(dims, dims[1:], strict=False):
+    for before, after in pairwise(dims):
         layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers, nn.MaxPool2d(2))

@@ -22,14 +22,14 @@ def true_pixels(points: Tensor, camera: Tensor) -> Tensor:
 
 
 def heatmap_targets(pixels: Tensor, side: int, cells: int, kind: Literal["onehot", "gauss"], sigma: float) -> Tensor:
-    """Points (B,P,2) px in a patch of `side` pixels -> maps (B,P,cells²) of sum 1, [row, column].
+    """Points (B,P,2) px in a patch of `side` pixels -> their targets on maps of cells × cells, each of sum 1.
 
-    `onehot`: the cell that the point lies in; `gauss`: a Gaussian around it, σ in cells.
+    `onehot`: (B,P) int64, which cell is one, row · cells + column; `gauss`: (B,P,cells²), σ in cells.
     """
     place = (pixels + 0.5) * (cells / side)
     if kind == "onehot":
         column, row = place.floor().long().clamp(0, cells - 1).unbind(-1)
-        return F.one_hot(row * cells + column, cells**2).float()
+        return row * cells + column
     centres = torch.arange(cells, device=pixels.device) + 0.5
     wave = (-0.5 * ((centres - place[..., None]) / sigma) ** 2).exp()
     x, y = wave.unbind(-2)
@@ -38,18 +38,24 @@ def heatmap_targets(pixels: Tensor, side: int, cells: int, kind: Literal["onehot
 
 
 def heatmap_losses(logits: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (B,P,h,w) against targets (B,P,4hw), over the points (B,P) that are valid -> (BCE, dice).
+    """Logits (B,P,h,w) against `heatmap_targets` of twice their side, over the valid points (B,P) -> (BCE, dice).
 
-    The maps are enlarged to twice their side and their softmax is what is compared: binary cross-entropy, mean of the
-    cells, and 1 - 2 Σ p t / (Σ p + Σ t).
+    The maps are enlarged to that side, and their softmax p is compared with the target t: binary cross-entropy, mean
+    of the cells, and 1 - 2 Σ p t / (Σ p + Σ t), in which both sums are one.
     """
-    enlarged = F.interpolate(logits.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
-    log_share = enlarged.flatten(2).log_softmax(-1)
+    enlarged = F.interpolate(logits.float(), scale_factor=2.0, mode="bilinear", align_corners=False).flatten(2)
+    log_share = enlarged.log_softmax(-1)
     share = log_share.exp()
-    other = torch.log1p(-share.clamp(max=1 - 1e-6))
-    bce = -(target * log_share + (1 - target) * other).mean(-1)
-    dice = 1 - 2 * (share * target).sum(-1) / (share.sum(-1) + target.sum(-1))
-    return masked_mean(bce, valid), masked_mean(dice, valid)
+    log_other = torch.log1p(-share.clamp(max=1 - 1e-6))
+    bce = -(_under(target, log_share) + log_other.sum(-1) - _under(target, log_other)) / share.shape[-1]
+    return masked_mean(bce, valid), masked_mean(1 - _under(target, share), valid)
+
+
+def _under(target: Tensor, values: Tensor) -> Tensor:
+    """Σ t x of maps (B,P,n), for either kind of target."""
+    if target.dim() == 2:
+        return values.gather(-1, target[..., None])[..., 0]
+    return (target * values).sum(-1)
 
 
 def masked_mse(predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ class EncoderDecoder(nn.Module):
 class Heads(nn.Module):
     """Query features (B,1+J+V,width) -> weak-perspective camera (B,3) = (s, tx, ty) and points (B,J+V,3) m.
 
-    s starts at `SCALE` (our decision).
+    The first guess is next to no hand, all at the wrist, with s = `SCALE` (our decision).
     """
 
     def __init__(self, width: int):
@@ -112,6 +112,9 @@ class Heads(nn.Module):
         self.points = nn.Linear(width, 3)
 
     def start(self) -> None:
+        for head in (self.camera, self.points):
+            nn.init.xavier_uniform_(head.weight, gain=0.01)
+            nn.init.zeros_(head.bias)
         with torch.no_grad():
             self.camera.bias.copy_(torch.tensor([SCALE, 0.0, 0.0]))
 
@@ -179,6 +182,7 @@ class Transformer(nn.Module):
     def _twice(
         layer: EncoderDecoder, queries: Tensor, tokens: Tensor, far: Tensor, near: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """The queries after both decoder passes, and the tokens encoded between them."""
         queries = layer.decode(queries, tokens, far)
         encoded = layer.encode(tokens)
         return layer.decode(queries, encoded, near), encoded

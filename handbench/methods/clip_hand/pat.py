@@ -82,6 +82,7 @@ class Pat(nn.Module):
 
     def __init__(self, depths: tuple[int, ...], dims: tuple[int, ...]):
         super().__init__()
+        self.name = f"potter-s{sum(depths)}"
         widths = (3, *dims)
         self.embeds = nn.ModuleList(
             nn.Conv2d(widths[i], widths[i + 1], 7 if i == 0 else 3, 4 if i == 0 else 2, 2 if i == 0 else 1)
@@ -106,15 +107,15 @@ class Pat(nn.Module):
         """
         if weights == "none":
             return
-        name = f"potter-s{sum(len(stage) for stage in self.stages)}"  # type: ignore[arg-type]
-        path = places.home() / "data" / f"{name}-imagenet.safetensors" if weights == "imagenet" else Path(weights)
-        state = read_state(path, f"Put {name} there, or train from scratch: model.backbone.weights=none.")
+        imagenet = places.home() / "data" / f"{self.name}-imagenet.safetensors"
+        path = imagenet if weights == "imagenet" else Path(weights)
+        state = read_state(path, f"Put {self.name} there, or train from scratch: model.backbone.weights=none.")
         state = {our_name(key): value for key, value in state.items() if not key.startswith("head.")}
         try:
             self.load_state_dict(state)
         except RuntimeError as error:
             raise InvalidError(
-                f"{path} does not hold the weights of {name}.", str(error).partition("\n")[2].strip()[:300]
+                f"{path} does not hold the weights of {self.name}.", str(error).partition("\n")[2].strip()[:300]
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Predefined 3D joints (PJ, section 3.6 and figure 6): the hand of each gesture class, which predicted joints consult."""
+"""Predefined 3D joints (PJ, section 3.6, figure 6): a hand for each gesture class, which predicted joints consult."""
 
 from __future__ import annotations
 
