@@ -60,6 +60,25 @@ def test_parameters_and_macs(hand, kind, printed, backbone, parameters, macs):
     assert found["training_only"] == 0
 
 
+def test_parameters_and_macs_of_the_ablation(hand):
+    """Row by row of table 5, the large model at 224, in millions and 10^9; the CLIP module is not of inference."""
+    found = {}
+    for name in NAMES:
+        counted = cost(ClipHandS24(ClipHandS24.Config.model_validate(settings(name)), hand, "freihand"))
+        assert counted["training_only"] == 0
+        found[name] = (round(counted["parameters"] / 1e6, 2), round(counted["macs"] / 1e9, 2))
+    assert found == {
+        "full": (40.67, 35.99),
+        "a_baseline": (28.56, 4.50),
+        "b_mted": (29.22, 5.54),
+        "c_hfa": (31.88, 7.43),
+        "d_hfa_mhf": (39.99, 34.94),
+        "e_hfa_mhf_mted": (40.65, 35.98),
+        "f_cm": (40.65, 35.98),
+        "g_pj": (40.67, 35.99),
+    }
+
+
 def test_the_clip_module_is_training_only(hand, templates):
     method = build(hand, templates)
     found = cost(method)

@@ -125,7 +125,7 @@ def test_a_masked_pass_is_reached_by_neighbours_joints_and_camera_only(coarse):
 
 def test_the_plain_transformer_has_learned_queries_and_one_width():
     plain = Transformer(32, 16, 2, 217, None, heads=2)
-    assert plain.queries.shape == (1, 217, 32)
+    assert plain.queries.weight.shape == (217, 32)
     assert plain.heads.points.in_features == 32
     camera, points = plain(torch.randn(3, 4, 32))
     assert (camera.shape, points.shape) == ((3, 3), (3, 216, 3))

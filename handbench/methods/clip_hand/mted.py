@@ -148,7 +148,7 @@ class Transformer(nn.Module):
     ):
         super().__init__()
         self.pass_raw = pass_raw
-        self.queries = nn.Parameter(torch.empty(1, learned, width)) if learned else None
+        self.queries = nn.Embedding(learned, width) if learned else None
         self.wide = EncoderDecoder(width, side, heads, dropout)
         self.narrow: EncoderDecoder | None = None
         if masks is not None:
@@ -162,14 +162,15 @@ class Transformer(nn.Module):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
         if self.queries is not None:
-            nn.init.normal_(self.queries)
+            nn.init.normal_(self.queries.weight)
         self.heads.start()
 
     def forward(self, tokens: Tensor, queries: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if queries is None:
             if self.queries is None:
                 raise ValueError("a transformer without learned queries is given them")
-            queries = self.queries.to(tokens.dtype).expand(len(tokens), -1, -1)
+            every = torch.arange(self.queries.num_embeddings, device=tokens.device)
+            queries = self.queries(every).to(tokens.dtype).expand(len(tokens), -1, -1)
         if self.narrow is None or self.masks is None:
             return self.heads(self.wide.decode(queries, self.wide.encode(tokens), None))
         queries, encoded = self._twice(self.wide, queries, tokens, self.masks[0], self.masks[1])
