@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # modules of this folder that are not methods but what methods share
-SHARED = ("base", "blocks")
+SHARED = ("base", "blocks", "clip_hand")
 
 
 def names() -> list[str]:

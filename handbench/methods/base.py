@@ -105,7 +105,7 @@ class Method(nn.Module, ABC):
     # built on a hand model: MANO, or the synthetic hand where that is asked for
     needs_hand: ClassVar[bool] = True
     # labels of each sample that its losses use: background, gesture
-    labels: ClassVar[tuple[str, ...]] = ()
+    labels: tuple[str, ...] = ()
     # augmented views of each image in a training batch
     views: int = 1
     # `pretrain` or `main`: set by the training loop

@@ -387,7 +387,7 @@ def test_the_text_branch_learns_to_tell_poses_apart(hand, make_batch):
     optimiser = torch.optim.AdamW(method.contrast.parameters(), lr=1e-3)
     losses = []
     for _ in range(40):
-        losses.append(method.contrast(lixels, prompts, method._text))
+        losses.append(method.contrast(lixels, prompts, method.text))
         optimiser.zero_grad()
         losses[-1].backward()
         optimiser.step()

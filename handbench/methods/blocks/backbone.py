@@ -46,9 +46,7 @@ class ResNet(nn.Module):
             raise UsageError(f"There is no backbone {name!r}.", "Use resnet18, resnet34, resnet50, resnet101, ...")
         net = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
         if not all(hasattr(net, part) for part in ("conv1", "bn1", "act1", "maxpool", "layer4")):
-            raise UsageError(
-                f"{name} has not the parts of a ResNet.", "Use resnet18, resnet34, resnet50, ..."
-            )
+            raise UsageError(f"{name} has not the parts of a ResNet.", "Use resnet18, resnet34, resnet50, ...")
         self.name = name
         self.conv1, self.bn1, self.act1, self.maxpool = net.conv1, net.bn1, net.act1, net.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = net.layer1, net.layer2, net.layer3, net.layer4

@@ -18,14 +18,3 @@ def six_to_matrix(six: Tensor) -> Tensor:
 def matrix_to_six(matrix: Tensor) -> Tensor:
     """Rotations (..., 3, 3) -> their first two columns (..., 6)."""
     return torch.cat([matrix[..., 0], matrix[..., 1]], -1)
-
-
-def turn_of(affine: Tensor) -> tuple[Tensor, Tensor]:
-    """Affines (B,2,3) from the frame to the patch, of one scale -> turn (B,3,3), orthogonal, from the camera's frame to
-    the one that is rolled (and mirrored) with the patch; and the scale (B,).
-    """
-    zoom = torch.linalg.det(affine[..., :2]).abs().sqrt()
-    turn = torch.zeros_like(affine[:, :1].expand(-1, 3, 3)).contiguous()
-    turn[:, :2, :2] = affine[..., :2] / zoom[:, None, None]
-    turn[:, 2, 2] = 1.0
-    return turn, zoom

@@ -19,7 +19,7 @@ from handbench.errors import UsageError
 from handbench.hands.joints import WRIST
 from handbench.hands.mano import HandModel
 from handbench.methods.base import Batch, Method, Prediction
-from handbench.methods.blocks.rotations import turn_of
+from handbench.methods.blocks.seen import patch_turn, seen, unseen
 from handbench.methods.clip_dg.augmentations import augment
 from handbench.methods.clip_dg.branch import Branch2
 from handbench.methods.clip_dg.clip import ClipShift
@@ -78,7 +78,7 @@ class ClipDG(Method):
                 "Set train.batch=2 or more, or do without: model.contrast.positive=none.",
             )
 
-    def begin_training(self) -> None:
+    def begin_training(self, pretrained: bool = True) -> None:
         """Add Branch 2 and CLIP. Raises MissingError for weights that are not there."""
         config, contrast = self.config, self.config.contrast
         if contrast.positive == "none" or self.branch is not None:
@@ -132,7 +132,7 @@ class ClipDG(Method):
 
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
         """To the camera frame of the record with the given wrist and bone length; float64."""
-        joints = output["joints"].double() @ turn_of(batch["frame_affine"])[0].double()
+        joints = unseen(output["joints"].double(), patch_turn(batch["frame_affine"])[0])
         return Prediction(joints * batch["scale"].double()[:, None, None] + batch["root"].double()[:, None], None)
 
     def losses(self, output: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -146,8 +146,8 @@ class ClipDG(Method):
         true_maps = heat_targets(pixels, self.cells, self.input_size, sigma)
         scaled = batch["scale"].isfinite() & (batch["scale"] > 0)
         scale = torch.where(scaled, batch["scale"], 1.0)[:, None, None]
-        turn = turn_of(batch["frame_affine"])[0]
-        true = (joints - joints[:, WRIST : WRIST + 1]) / scale @ turn.transpose(1, 2)
+        turn, _ = patch_turn(batch["frame_affine"])
+        true = seen((joints - joints[:, WRIST : WRIST + 1]) / scale, turn)
         rooted = annotated & annotated[:, WRIST : WRIST + 1] & scaled[:, None]
         terms = {
             "heatmaps": heat * heat_loss(maps, true_maps, annotated),

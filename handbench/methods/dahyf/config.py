@@ -82,7 +82,5 @@ class DaHyFConfig(ModelConfig):
         if not self.losses or len(set(self.losses)) != len(self.losses):
             raise ValueError("losses names each loss once, and at least one")
         if self.joint2d == "none" and self.losses == ("2d",):
-            raise ValueError(
-                "without 2D joints there is no loss 2d, and no other is named: add 3d"
-            )
+            raise ValueError("without 2D joints there is no loss 2d, and no other is named: add 3d")
         return self

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from handbench.methods.base import Batch
-from handbench.methods.blocks.rotations import turn_of
+from handbench.methods.blocks.seen import patch_turn, seen, unseen
 
 # nearer points, in early training, are projected as if they stood here, m
 NEAREST = 1e-2
@@ -47,16 +47,16 @@ class View(NamedTuple):
 
     def seen(self, points: Tensor) -> Tensor:
         """Points (B,P,3) of the record's camera frame in the seen one."""
-        return points @ self.turn.to(points.dtype).transpose(1, 2)
+        return seen(points, self.turn)
 
     def back(self, points: Tensor) -> Tensor:
         """The inverse of `seen`."""
-        return points @ self.turn.to(points.dtype)
+        return unseen(points, self.turn)
 
 
 def view_of(batch: Batch, diagonal: bool) -> View:
     """The view of each sample, from its frame's camera, or with `diagonal` from the frame's size alone (float32)."""
-    turn, zoom = turn_of(batch["frame_affine"])
+    turn, zoom = patch_turn(batch["frame_affine"])
     camera = _diagonal_camera(batch) if diagonal else batch["camera"]
     return View(camera @ turn.transpose(1, 2), turn, zoom)
 
