@@ -142,6 +142,7 @@ def _home(protocol: str, json: str | None) -> None:
     from handbench.errors import MissingError
     from handbench.evaluation.catalog import score_home
     from handbench.evaluation.protocol import load
+    from handbench.report.repeats import repeats_text, with_repeats
     from handbench.report.summary import summary_text
     from handbench.store.records import hand_over
 
@@ -155,5 +156,6 @@ def _home(protocol: str, json: str | None) -> None:
     for record in records:
         for warning in record["warnings"]:
             warn(f"{record['row'].get('method', 'predictions')}: {warning}")
-    if not hand_over(records, json):
-        print("\n\n".join(summary_text(record) for record in records))
+    repeated = [record for record in with_repeats(records) if "seeds" in record["row"]]
+    if not hand_over([*records, *repeated], json):
+        print("\n\n".join([*map(summary_text, records), *map(repeats_text, repeated)]))

@@ -19,6 +19,7 @@ def train(
         str | None, typer.Option(help="dataset or prepared file to train on (default: the recipe's)")
     ] = None,
     seed: Annotated[int, typer.Option(help="of initial weights, order and augmentation")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="so many runs, one after the other, from --seed upwards")] = 1,
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, for example train.epochs=1")
     ] = None,
@@ -40,6 +41,8 @@ def train(
     Example: handbench train clip-hand3d --size tiny --set train.epochs=20
 
     Example: handbench train dahyf --list-variants
+
+    Example: handbench train clip-hand-s12 --size tiny --seeds 3
     """
     if list_variants:
         from handbench.report.variants import print_variants
@@ -48,6 +51,7 @@ def train(
         return
     from handbench import places
     from handbench.console import say
+    from handbench.errors import UsageError
     from handbench.inference.device import choose_device
     from handbench.methods import find
     from handbench.recipe import load_recipe
@@ -57,17 +61,22 @@ def train(
     from handbench.training.plan import Plan, starting_weights
     from handbench.training.train import train as run
 
+    if seeds > 1 and (out or init):
+        option = "--out" if out else "--init"
+        raise UsageError(f"{option} is of one run, and --seeds {seeds} asks for several.", f"Leave {option} out.")
     require_known(hand, ("auto", "mano", "synthetic"), "hand model")
     chosen = load_recipe(method, variant, size, [*([f"data.train={data}"] if data else []), *(sets or [])], recipe)
     where = choose_device(device)
     name = chosen.data.train
     path = Path(name) if name.endswith(".h5") else places.prepared(name, "train")
     file = HandsFile(path, f"`handbench prep {name}` makes it.")
-    folder = out or places.run_folder(chosen.method, chosen.label, seed)
     model = choose_hand(hand, file.meta, find(chosen.method).needs_hand)  # type: ignore[arg-type]
-    plan = Plan(chosen, file, model, folder, seed, init or starting_weights(chosen, seed))
-    say(
-        f"{chosen.method} {chosen.label} on {plan.about['trained_on']}: {len(plan.train_index):,} samples, "
-        f"{len(plan.validation_index):,} held out for validation, {where}, on {model.source}'s hand"
-    )
-    print(run(plan, where, restart=restart))
+    for one in range(seed, seed + seeds):
+        folder = out or places.run_folder(chosen.method, chosen.label, one)
+        plan = Plan(chosen, file, model, folder, one, init or starting_weights(chosen, one))
+        say(
+            f"{chosen.method} {chosen.label} on {plan.about['trained_on']}: {len(plan.train_index):,} samples, "
+            f"{len(plan.validation_index):,} held out for validation, {where}, "
+            f"hand model: {model.source}" + (f", seed {one}" if seeds > 1 else "")
+        )
+        print(run(plan, where, restart=restart))

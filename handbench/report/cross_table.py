@@ -9,6 +9,7 @@ from tabulate import tabulate
 from handbench.evaluation.cross import ALIGNMENTS, MAIN
 from handbench.report.markdown import raised
 from handbench.report.measured_part import SAYS_NOTHING, row_name, untrained
+from handbench.report.repeats import mean_and_spread, runs_of_one
 from handbench.report.summary import number
 from handbench.report.table_parts import MISSING, Footnotes
 
@@ -25,7 +26,7 @@ def cross_text(record: dict[str, Any]) -> str:
     for column in columns:
         called = f"{column} itself" if column == source else column
         heads += [f"{called}: {HEADS[MAIN]}", "n", *(HEADS[name] for name in ALIGNMENTS[1:])]
-    body = [_line(row, columns, notes) for row in record["rows"]]
+    body = [_line(row, columns, notes) for row in [*record["rows"], *_means(record["rows"], columns)]]
     align = ["left"] * 3 + ["right"] * (len(heads) - 3)
     table = tabulate(body, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
     lines = [f"## Trained on {source}, tested on {', '.join(record['targets'])}", "", SENTENCE, "", table, ""]
@@ -49,7 +50,8 @@ def _line(row: dict[str, Any], columns: list[str], notes: Footnotes) -> list[str
     if about.get("hold"):
         marks.append(notes.mark(f"Frames trusted under {about['hold']} repeat earlier ones"))
     method = row_name({"method": about["method"], "weights": about.get("weights")})
-    cells = [method + raised(tuple(marks)), *(str(about.get(key, MISSING)) for key in ("variant", "size", "seed"))]
+    seed = f"mean ± s.d. of {len(about['seeds'])}" if "seeds" in about else str(about.get("seed", MISSING))
+    cells = [method + raised(tuple(marks)), *(str(about.get(key, MISSING)) for key in ("variant", "size")), seed]
     for column in columns:
         figures = row["figures"][column]
         cells += [MISSING] * (1 + len(ALIGNMENTS)) if figures is None else _group(figures)
@@ -60,5 +62,31 @@ def _group(figures: dict[str, Any]) -> list[str]:
     """EPE with its interval, n, root, PA."""
     low, high = (number(end, "mm") for end in (figures.get(MAIN) or {}).get("interval", (None, None)))
     interval = "" if low == MISSING else f" [{low}, {high}]"
-    main, *rest = (number((figures.get(name) or {}).get("value"), "mm") for name in ALIGNMENTS)
+    main, *rest = (_value(figures.get(name) or {}) for name in ALIGNMENTS)
     return [main + interval, f"{figures['n']:,}", *rest]
+
+
+def _value(figure: dict[str, Any]) -> str:
+    spread = f" ± {number(figure['spread'], 'mm')}" if figure.get("spread") is not None else ""
+    return number(figure.get("value"), "mm") + spread
+
+
+def _means(rows: list[dict[str, Any]], columns: list[str]) -> list[dict[str, Any]]:
+    """A row for each model that was trained with several seeds: mean and standard deviation over the runs."""
+    found = []
+    for group in runs_of_one(rows, lambda row: repr([row["figures"][column] is None for column in columns])):
+        figures: dict[str, dict[str, Any] | None] = {}
+        for column in columns:
+            each = [row["figures"][column] for row in group]
+            figures[column] = None if each[0] is None else {"n": each[0]["n"], **_mean(each)}
+        seeds = [row["row"]["seed"] for row in group]
+        found.append({**group[0], "row": {**group[0]["row"], "seeds": seeds}, "figures": figures})
+    return found
+
+
+def _mean(each: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        name: dict(zip(("value", "spread"), mean_and_spread([one[name]["value"] for one in each]), strict=True))
+        for name in ALIGNMENTS
+        if all(one.get(name) for one in each)
+    }

@@ -21,6 +21,7 @@ SAYS_NOTHING = (
 def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str, Any]], notes: Footnotes) -> Row:
     """One result record as a row; `speeds` are searched for the same method, variant and size."""
     row = record["row"]
+    seeds = row.get("seeds")
     marks = []
     if untrained(row):
         marks.append(notes.mark(SAYS_NOTHING))
@@ -55,7 +56,7 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     )
     return Row(
         name=row_name(row),
-        source=f"measured, n = {record['n']:,}",
+        source=f"measured, n = {record['n']:,}" + (f", mean ± s.d. of {len(seeds)} seeds" if seeds else ""),
         measured=True,
         cells=cells,
         marks=tuple(marks),
@@ -121,7 +122,7 @@ def _cell(column: Column, record: dict[str, Any]) -> Cell:
             if not _finite(value):
                 return Cell()
             low, high = figure["interval"]
-            interval = ""
+            interval = f"± {figure['spread']:.{column.decimals}f}" if _finite(figure.get("spread")) else ""
             if _finite(low) and _finite(high):
                 interval = f"[{low:.{column.decimals}f}, {high:.{column.decimals}f}]"
             return Cell(f"{value:.{column.decimals}f}", float(value), interval)

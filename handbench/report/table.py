@@ -9,6 +9,7 @@ from handbench import __version__
 from handbench.report.measured_part import given_its_place, measured_row, provenance_line, truth_source
 from handbench.report.published_part import published_part
 from handbench.report.ranking import rank
+from handbench.report.repeats import with_repeats
 from handbench.report.spec import TableSpec, load_spec, table_names
 from handbench.report.table_parts import MISSING, Cell, Footnotes, Head, Row, Section, Table
 
@@ -44,7 +45,7 @@ def build_table(
         groups.setdefault((record["protocol"]["id"], _set_apart(spec, record)), []).append(record)
 
     def rows(key: tuple[str, bool]) -> list[Row]:
-        return [measured_row(spec, record, list(speeds), notes) for record in groups.get(key, [])]
+        return [measured_row(spec, record, list(speeds), notes) for record in with_repeats(groups.get(key, []))]
 
     main = (official or "", False)
     first = published_part(spec, notes) + rows(main)

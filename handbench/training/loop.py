@@ -42,10 +42,12 @@ class Trainer:
         self.train = plan.recipe.train
         self.method = method
         index = [0] if device.type == "cpu" else [device.index or 0]
-        mixed: list[Any] | None = (
-            [MixedInside("bf16-mixed", device.type)] if self.train.precision == "bf16-mixed" else None
+        half = self.train.precision == "bf16-mixed"
+        self.fabric = Fabric(
+            accelerator=device.type,
+            devices=1 if device.type == "cpu" else index,
+            plugins=MixedInside("bf16-mixed", device.type) if half else None,
         )
-        self.fabric = Fabric(accelerator=device.type, devices=1 if device.type == "cpu" else index, plugins=mixed or None)
         self.fabric.launch()
         # where the run stands: what `last.pt` keeps beside weights and optimiser
         self.stage, self.epoch, self.step = "pretrain" if self.train.pretrain_epochs else "main", 0, 0
