@@ -1,0 +1,113 @@
+"""Variants that do not rest on CLIP's knowledge, on HandSynth's small edition and on its two domains."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+
+from handbench.evaluation.compare import compare
+from handbench.evaluation.result_file import read_result
+
+pytestmark = pytest.mark.proof
+
+# method -> the two variants, and how long they train: some minutes on one thread of a CPU
+PAIRS = {
+    "dahyf": (("full", "baseline"), ("train.epochs=4", "train.lr_decay_every=3")),
+    "clip-hand3d": (
+        ("wo_clip", "baseline"),
+        ("train.epochs=3", "train.pretrain_epochs=1", "train.lr_decay_every=2"),
+    ),
+    "clip-hand-s24": (("e_hfa_mhf_mted", "a_baseline"), ("train.epochs=4", "train.lr_decay_every=3")),
+}
+TINY = ("--size", "tiny", "--device", "cpu")
+# minutes that a run may take
+MOST = 20
+
+
+def train(handbench, method: str, variant: str, data: str, settings: tuple[str, ...]) -> float:
+    """Minutes of this process and its loaders."""
+    begun = sum(os.times()[:4])
+    sets = [word for setting in settings for word in ("--set", setting)]
+    ran = handbench("train", method, "--variant", variant, *TINY, "--data", data, *sets)
+    assert ran.code == 0, ran.err
+    return (sum(os.times()[:4]) - begun) / 60
+
+
+def mean_pose(handbench, data: str, *protocols: str) -> None:
+    assert handbench("train", "mean-pose", "--data", data).code == 0
+    for protocol in protocols:
+        assert handbench("predict", "mean-pose", "--protocol", protocol).code == 0
+
+
+@pytest.mark.parametrize("method", PAIRS)
+def test_two_variants_of_a_method(handbench, home, keep, method):
+    variants, settings = PAIRS[method]
+    assert handbench("prep", "handsynth-small").code == 0
+    mean_pose(handbench, "handsynth-small", "handsynth-small")
+    minutes = {}
+    for variant in variants:
+        minutes[variant] = train(handbench, method, variant, "handsynth-small", settings)
+        row = ("predict", method, "--variant", variant, *TINY)
+        assert handbench(*row, "--protocol", "handsynth-small").code == 0
+    assert handbench("eval", "--protocol", "handsynth-small").code == 0
+    results = home / "results/handsynth-small"
+    a, b = (read_result(results / f"{method}-{variant}.tiny-0.h5") for variant in variants)
+    floor = read_result(results / "mean-pose-full-0.h5")
+    rows = [row for row in compare(a, b, anyway=True).rows if row.metric in ("mpjpe", "mpvpe")]
+    keep(
+        f"handsynth-small-{method}",
+        {
+            "what": f"{method} tiny, one seed: {variants[0]} (a) against {variants[1]} (b); mm, paired, 95 %",
+            "settings": settings,
+            "processor_minutes": minutes,
+            "weights": a.row["weights"],
+            "n": a.n,
+            "given": a.given,
+            "rows": [
+                {
+                    "metric": f"{row.metric}/{row.alignment}",
+                    **dict(zip(("a", "b", "difference", "low", "high"),
+                               (row.a, row.b, row.difference, row.low, row.high), strict=True)),
+                    "mean-pose": floor.value(row.metric, row.alignment),
+                }
+                for row in rows
+            ],
+        },
+    )  # fmt: skip
+    assert max(minutes.values()) <= MOST
+    assert all(row.difference == pytest.approx(row.a - row.b) for row in rows)
+
+
+def test_from_one_synthetic_domain_to_another(handbench, home, keep):
+    settings = ("train.epochs=4", "train.lr_decay_every=3")
+    for name in ("handsynth-source", "handsynth-target"):
+        assert handbench("prep", name).code == 0
+    protocols = ("handsynth-source", "handsynth-source-to-handsynth-target")
+    mean_pose(handbench, "handsynth-source", *protocols)
+    minutes = {}
+    for variant in ("baseline", "normal_aug", "full"):
+        begun = time.perf_counter()
+        minutes[variant] = train(handbench, "clip-dg", variant, "handsynth-source", settings)
+        for protocol in protocols:
+            row = ("predict", "clip-dg", "--variant", variant, *TINY)
+            assert handbench(*row, "--protocol", protocol).code == 0
+        print(variant, f"{(time.perf_counter() - begun) / 60:.1f} min")
+    ran = handbench("eval", "--cross", "handsynth-source:handsynth-target", "--json", "-")
+    assert ran.code == 0, ran.err
+    record = json.loads(ran.out)
+    table = handbench("eval", "--cross", "handsynth-source:handsynth-target").out
+    keep(
+        "handsynth-domains",
+        {
+            "what": "trained on one rendering, tested on it and on another; clip-dg tiny, one seed; mm",
+            "settings": settings,
+            "processor_minutes": minutes,
+            "table": table.splitlines(),
+            **record,
+        },
+    )
+    assert len(record["rows"]) == 4
+    assert max(minutes.values()) <= MOST
