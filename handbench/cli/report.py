@@ -8,12 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+from handbench.cli.report_clip import nearest, tsne
+
 app = typer.Typer(
     help="Draw what is in a trained method, and how rows compare.",
     epilog="Example: handbench report pck mean-pose-full-0",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+app.command()(tsne)
+app.command()(nearest)
 
 Method = Annotated[str, typer.Argument(help="clip-hand3d")]
 Variant = Annotated[str, typer.Option(help="as trained")]
