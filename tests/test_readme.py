@@ -51,6 +51,8 @@ def test_the_chain_on_the_synthetic_hand(tmp_path):
     assert "mean-pose" in table
     assert r"\begin{" in said["handbench eval --table 1 --latex"]
     assert "clip-hand3d/full.tiny/0" in said["handbench ls"]
+    assert "2 runs, seeds 0, 1" in said["handbench eval --protocol handsynth-source"]
+    assert "mean ± s.d. of 2" in said["handbench eval --cross handsynth-source:handsynth-target"]
     made = {path.name for path in tmp_path.iterdir()}
     assert made == {"bin", "data", "runs"}, "nothing is written outside the places that are named"
 

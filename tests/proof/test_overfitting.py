@@ -25,6 +25,14 @@ SETTINGS = {
         *("train.epochs=300", "train.pretrain_epochs=100", "train.lr_decay_every=120"),
         "model.clip.enabled=false",
     ),
+    "clip-hand-s24": (
+        *("train.epochs=400", "train.batch=16", "train.lr=1e-3", "train.lr_decay_every=300"),
+        *("model.clip.enabled=false", "model.mted.dropout=0"),
+    ),
+    "clip-dg": (
+        *("train.epochs=1200", "train.lr=1e-3", "train.lr_decay_every=900"),
+        *('model.contrast.positive="none"', "model.dropout=[0,0]"),
+    ),
 }
 
 
