@@ -55,9 +55,9 @@ def logits(
 
     Example: handbench report logits clip-hand3d --size tiny --samples 8
     """
+    from handbench.evaluation.result import row_name
     from handbench.inference.latent import logits as run
     from handbench.report.logit_matrices import draw_matrices, matrices_record
-    from handbench.report.measured_part import row_name
 
     trained, truth, path = _trained(method, variant, size, seed, checkpoint, protocol, data, out, json, "logits", True)
     with truth:
@@ -86,10 +86,10 @@ def heatmaps(
 
     Example: handbench report heatmaps clip-hand3d --size tiny --samples 4
     """
+    from handbench.evaluation.result import row_name
     from handbench.inference.latent import heatmap_planes
     from handbench.methods.clip_hand3d.space import DEPTH
     from handbench.report.heatmap_planes import draw_planes
-    from handbench.report.measured_part import row_name
 
     trained, truth, path = _trained(
         method, variant, size, seed, checkpoint, protocol, data, out, None, "heatmaps", False

@@ -217,5 +217,5 @@ def _names(a: Result, b: Result, paths: list[Path | None]) -> tuple[str, str]:
 
 
 def _row_name(result: Result) -> str:
-    name, seed = row_name(result.row), result.row.get("seed")
+    name, seed = row_name(result.row, seed=False), result.row.get("seed")
     return f"{name} seed {seed}" if name and seed is not None else name

@@ -8,7 +8,7 @@ from typing import Any
 from handbench.errors import MissingError, UsageError
 from handbench.evaluation.catalog import score_home
 from handbench.evaluation.protocol import Protocol, load, names
-from handbench.evaluation.result import row_name
+from handbench.evaluation.result import THEN, row_name
 from handbench.sections import require_known
 
 TO = "-to-"
@@ -108,8 +108,9 @@ def _not_of(source: str, row: dict[str, Any]) -> str:
     if not row.get("trained_on"):
         return "it does not say what it was trained on"
     for key, what in (("trained_on", "trained on"), ("pretrained", "pre-trained on")):
-        # `freihand/train (partial)`
-        if row.get(key) and str(row[key]).partition("/")[0] != source:
+        # `freihand/train (partial)`, one after the other where there were several
+        seen = str(row[key]).split(THEN) if row.get(key) else []
+        if any(one.partition("/")[0] != source for one in seen):
             return f"it was {what} {row[key]}"
     return ""
 
@@ -122,6 +123,7 @@ def _order(one: dict[str, Any]) -> tuple[str, str, str, int, str]:
 
 def _figures(record: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"protocol": record["protocol"]["id"], "n": record["n"]}
+    found |= {key: record.get(key) for key in ("warnings", "suspicions", "reflected", "provenance")}
     for line in record["summary"]:
         if line["metric"] == METRIC and line["alignment"] in ALIGNMENTS:
             found[line["alignment"]] = {"value": line["value"], "interval": line["interval"]}
@@ -129,8 +131,7 @@ def _figures(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _called(row: dict[str, Any]) -> str:
-    seed = f" seed {row['seed']}" if row.get("seed") else ""
-    return (row_name(row) or "a set of predictions without a method") + seed
+    return row_name(row) or "a set of predictions without a method"
 
 
 def _command(row: dict[str, Any], protocol: Protocol) -> str:

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# between the sets of `pretrained`, in their order
+THEN = ", then "
+NOT_TRAINED = ("random", "none", "scratch")
 # what a table needs to know of a row, from the meta of its predictions
 ROW = (
     *("method", "variant", "size", "seed", "weights", "recipe", "checkpoint"),
-    *("trained_on", "samples", "pretrained", "changed", "hold", "frames_held", "hand_model"),
+    *("trained_on", "samples", "pretrained", "changed", "hold", "frames_held", "hand_model", "labels"),
 )
 
 
@@ -85,11 +88,28 @@ class Result:
         return plain(counts | {name: getattr(self, name) for name in names})
 
 
-def row_name(row: dict[str, Any]) -> str:
-    """A row in words: its method, and variant and size where they are not the paper's own."""
-    rest = [str(row[key]) for key in ("variant", "size") if row.get(key) not in (None, "", "full")]
-    rest += [f"held {row['hold']}"] if row.get("hold") is not None else []
-    return " ".join([str(row["method"]), *rest]) if row.get("method") else ""
+def row_name(row: dict[str, Any], *, seed: bool = True) -> str:
+    """`clip-hand3d tiny (random CLIP, scratch)`: the method, what differs from the paper's, and its weights; a seed
+    other than 0 where `seed`. Empty for a row of no method.
+    """
+    if row.get("name"):
+        words = [str(row["name"])]
+    elif row.get("method"):
+        words = [str(row["method"])]
+        words += [str(row[key]) for key in ("variant", "size") if row.get(key) not in (None, "", "full", "default")]
+        words += [f"seed {row['seed']}"] if seed and row.get("seed") else []
+        words += [f"held {row['hold']}"] if row.get("hold") is not None else []
+    else:
+        return ""
+    weights = row.get("weights") or {}
+    said = [f"random {name.upper() if name == 'clip' else name}" for name in weights if absent(weights[name])]
+    said = ["scratch" if word == "random imagenet" else word for word in said]
+    return " ".join(words) + (f" ({', '.join(said)})" if said else "")
+
+
+def absent(weights: Any) -> bool:
+    """Whether pre-trained weights that a method starts from were left out."""
+    return weights is None or str(weights).lower() in NOT_TRAINED
 
 
 def plain(value: Any) -> Any:

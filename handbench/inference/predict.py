@@ -49,6 +49,7 @@ def predict(
         "hand_model": about["hand_model"],
         "joint_source": model.joint_source,
         "changed": about["changed"],
+        "labels": about.get("labels"),
         "samples": about["samples"],
         "batch": batch,
         "dtype": "float32",

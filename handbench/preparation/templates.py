@@ -59,7 +59,7 @@ def set_templates(file: HandsFile) -> tuple[NDArray, list[str]]:
         if len(of_class):
             best = of_class[medoid(shapes[of_class])]
             joints[i] = (shapes[best].reshape(21, 3) * bones.mean()) @ view_of(name).T
-            made_from[i] = f"{file.ids[rows[best]]}, medoid of {len(of_class):,}"
+            made_from[i] = f"{file.ids[rows[best]]}, medoid of {min(len(of_class), LARGEST):,}"
     return joints, made_from
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def draw_domains(placed: Mapping[str, NDArray], path: Path, title: str) -> None:
     """Points (n,2) of each set -> PNG, written atomically."""
     figure = Figure(figsize=(7.5, 6.2), layout="constrained")
     axes = figure.subplots()
-    for (name, points), colour, marker in zip(placed.items(), COLOURS, MARKERS, strict=False):
+    for (name, points), colour, marker in zip(placed.items(), cycle(COLOURS), cycle((*MARKERS, "*")), strict=False):
         x, y = points.T
         axes.scatter(x, y, 18, color=colour, marker=marker, label=f"{name} (n = {len(points):,})", linewidths=0.8)
     axes.set_xticks([])
@@ -62,7 +63,9 @@ def draw_nearest(rows: Sequence[Any], path: Path, title: str) -> None:
             axes.axis("off")
         line[0].imshow(row.given)
         line[0].set_title(_short(row.given_id), fontsize=7)
-        line[1].text(0.5, 0.5, f"+ “{row.prompt}”\n→ nearest", ha="center", va="center", fontsize=9, wrap=True)
+        line[1].text(
+            0.5, 0.5, f"+ “{row.prompt}”\n→ nearest", ha="center", va="center", fontsize=9, wrap=True, parse_math=False
+        )
         for axes, image, name, cosine in zip(line[2:], row.images, row.ids, row.cosines, strict=False):
             axes.imshow(image)
             axes.set_title(f"{_short(name)}\ncosine {cosine:.3f}", fontsize=7)

@@ -7,8 +7,9 @@ from typing import Any
 from tabulate import tabulate
 
 from handbench.evaluation.cross import ALIGNMENTS, MAIN
+from handbench.evaluation.result import row_name
 from handbench.report.markdown import raised
-from handbench.report.measured_part import SAYS_NOTHING, row_name, untrained
+from handbench.report.measured_part import row_notes
 from handbench.report.repeats import mean_and_spread, runs_of_one
 from handbench.report.summary import number
 from handbench.report.table_parts import MISSING, Footnotes
@@ -29,7 +30,9 @@ def cross_text(record: dict[str, Any]) -> str:
     body = [_line(row, columns, notes) for row in [*record["rows"], *_means(record["rows"], columns)]]
     align = ["left"] * 3 + ["right"] * (len(heads) - 3)
     table = tabulate(body, heads, tablefmt="pipe", disable_numparse=True, colalign=align)
-    lines = [f"## Trained on {source}, tested on {', '.join(record['targets'])}", "", SENTENCE, "", table, ""]
+    ids = {one["protocol"]: None for row in record["rows"] for one in row["figures"].values() if one}
+    lines = [f"## Trained on {source}, tested on {', '.join(record['targets'])}", "", SENTENCE]
+    lines += [f"Protocols: {', '.join(ids)}.", "", table, ""]
     lines += [f"{raised((at,))} {text}  " for at, text in enumerate(notes.texts, 1)]
     lines += [f"Left out: {text}.  " for text in record["left_out"]]
     lines += [f"Missing: {text}  " for text in record["missing"]]
@@ -38,17 +41,15 @@ def cross_text(record: dict[str, Any]) -> str:
 
 def _line(row: dict[str, Any], columns: list[str], notes: Footnotes) -> list[str]:
     about = row["row"]
-    marks = [notes.mark(SAYS_NOTHING)] if untrained(about) else []
-    if row["given"] is None:
-        marks.append(notes.mark("What it was given of the truth is not stated"))
-    elif row["given"]:
-        marks.append(notes.mark(f"Given from the truth or the official files: {', '.join(row['given'])}"))
-    count = f", {about['samples']:,} samples" if about.get("samples") else ""
-    marks.append(notes.mark(f"Trained on {about['trained_on']}{count}"))
-    if about.get("changed"):
-        marks.append(notes.mark(f"Not the recipe as it is: {', '.join(about['changed'])}"))
-    if about.get("hold"):
-        marks.append(notes.mark(f"Frames trusted under {about['hold']} repeat earlier ones"))
+    found = {column: figures for column in columns if (figures := row["figures"][column]) is not None}
+    # of the row, once; of its samples, for each column
+    said = [
+        text for figures in found.values() for text in row_notes({**figures, **row, "reflected": 0, "suspicions": []})
+    ]
+    for column, figures in found.items():
+        said += [f"{column}: {text}" for text in figures.get("warnings") or []]
+        said += [f"{column}: suspected: {text}" for text in figures.get("suspicions") or []]
+    marks = [notes.mark(text) for text in dict.fromkeys(said)]
     method = row_name({"method": about["method"], "weights": about.get("weights")})
     seed = f"mean ± s.d. of {len(about['seeds'])}" if "seeds" in about else str(about.get("seed", MISSING))
     cells = [method + raised(tuple(marks)), *(str(about.get(key, MISSING)) for key in ("variant", "size")), seed]
@@ -78,7 +79,8 @@ def _means(rows: list[dict[str, Any]], columns: list[str]) -> list[dict[str, Any
         figures: dict[str, dict[str, Any] | None] = {}
         for column in columns:
             each = [row["figures"][column] for row in group]
-            figures[column] = None if each[0] is None else {"n": each[0]["n"], **_mean(each)}
+            # `runs_of_one` has told apart what has figures and what has none
+            figures[column] = None if each[0] is None else {**each[0], **_mean(each)}
         seeds = [row["row"]["seed"] for row in group]
         found.append({**group[0], "row": {**group[0]["row"], "seeds": seeds}, "figures": figures})
     return found

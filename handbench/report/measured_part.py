@@ -6,11 +6,12 @@ import json
 import math
 from typing import Any
 
+from handbench.evaluation.result import absent, row_name
 from handbench.layouts.mark import OFFICIAL
+from handbench.recipe import recipe_names, variants
 from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import Cell, Footnotes, Row
 
-NOT_TRAINED = ("random", "none", "scratch")
 PLACE = ("root", "root depth", "scale")  # what an unaligned error gains from
 SAYS_NOTHING = (
     "Random or missing pretrained weights: this row says nothing about the published method, and takes no part in "
@@ -22,40 +23,12 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     """One result record as a row; `speeds` are searched for the same method, variant and size."""
     row = record["row"]
     seeds = row.get("seeds")
-    marks = []
-    if untrained(row):
-        marks.append(notes.mark(SAYS_NOTHING))
-    if record.get("given") is None:
-        marks.append(notes.mark("What it was given of the truth is not stated"))
-    elif record["given"]:
-        marks.append(notes.mark(f"Given from the truth or the official files: {', '.join(record['given'])}"))
-    if record.get("reflected"):
-        marks.append(
-            notes.mark(
-                f"{record['reflected']:,} of {record['n']:,} samples were aligned by a reflection, which the official "
-                "script allows"
-            )
-        )
-    if row.get("trained_on"):
-        before = f", pre-trained on {row['pretrained']}" if row.get("pretrained") else ""
-        count = f", {row['samples']:,} samples" if row.get("samples") else ""
-        marks.append(notes.mark(f"Trained on {row['trained_on']}{count}{before}"))
-    if row.get("hold") is not None:
-        marks.append(
-            notes.mark(
-                f"{row['frames_held']:,} of {record['n']:,} frames, trusted under {row['hold']}, repeat earlier ones"
-            )
-        )
-    if row.get("changed"):
-        marks.append(notes.mark(f"Not the recipe as it is, and not ranked: {', '.join(row['changed'])}"))
-    if on_a_stand_in(record):
-        marks.append(notes.mark("Built on the synthetic hand in place of MANO, and not ranked"))
-    marks += [notes.mark(f"Suspected: {text}") for text in record.get("suspicions") or []]
+    marks = [notes.mark(text) for text in row_notes(record)]
     cells = tuple(
         _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record) for column in spec.columns
     )
     return Row(
-        name=row_name(row),
+        name=row_name(row) or "predictions",
         source=f"measured, n = {record['n']:,}" + (f", mean ± s.d. of {len(seeds)} seeds" if seeds else ""),
         measured=True,
         cells=cells,
@@ -64,25 +37,47 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     )
 
 
-def row_name(row: dict[str, Any]) -> str:
-    """`clip-hand3d tiny (random CLIP, scratch)`: the method, what differs from the paper's, and its weights."""
-    if row.get("name"):
-        words = [str(row["name"])]
-    else:
-        words = [str(row.get("method") or "predictions")]
-        words += [str(row[key]) for key in ("variant", "size") if row.get(key) and row[key] not in ("full", "default")]
-        words += [f"seed {row['seed']}"] if row.get("seed") else []
-        words += [f"held {row['hold']}"] if row.get("hold") is not None else []
-    weights = row.get("weights") or {}
-    said = [f"random {name.upper() if name == 'clip' else name}" for name in weights if _absent(weights[name], name)]
-    said = ["scratch" if word == "random imagenet" else word for word in said]
-    return " ".join(words) + (f" ({', '.join(said)})" if said else "")
+def row_notes(record: dict[str, Any]) -> list[str]:
+    """What to know of a row, each a footnote: weights, what it was given, trained on, and what keeps it from others."""
+    row, n = record["row"], record["n"]
+    said = [SAYS_NOTHING] if untrained(row) else []
+    if record.get("given") is None:
+        said.append("What it was given of the truth is not stated")
+    elif record["given"]:
+        said.append(f"Given from the truth or the official files: {', '.join(record['given'])}")
+    if record.get("reflected"):
+        count = ("up to " if row.get("seeds") else "") + f"{record['reflected']:,}"
+        said.append(f"{count} of {n:,} samples were aligned by a reflection, which the official script allows")
+    if row.get("trained_on"):
+        before = f", pre-trained on {row['pretrained']}" if row.get("pretrained") else ""
+        count = f", {row['samples']:,} samples" if row.get("samples") else ""
+        said.append(f"Trained on {row['trained_on']}{count}{before}")
+    if note := variant_note(row):
+        said.append(f"{row['variant']}: {note}")
+    if row.get("hold") is not None:
+        held = row["frames_held"]
+        held = ", ".join(f"{each:,}" for each in held) if isinstance(held, list) else f"{held:,}"
+        said.append(f"{held} of {n:,} frames, trusted under {row['hold']}, repeat earlier ones")
+    if row.get("changed"):
+        said.append(f"Not the recipe as it is, and not ranked: {', '.join(row['changed'])}")
+    if row.get("labels"):
+        said.append(f"Its prompts' labels: {row['labels']}")
+    if on_a_stand_in(record):
+        said.append("Built on the synthetic hand in place of MANO, and not ranked")
+    return said + [f"Suspected: {text}" for text in record.get("suspicions") or []]
+
+
+def variant_note(row: dict[str, Any]) -> str:
+    """What the recipe says of a row's variant; nothing where the recipe or the variant is not handbench's."""
+    if row.get("method") not in recipe_names():
+        return ""
+    return next((one.note for one in variants(row["method"]) if one.name == row.get("variant")), "")
 
 
 def untrained(row: dict[str, Any]) -> bool:
     """Whether any of the weights that the method starts from were left out."""
     weights = row.get("weights") or {}
-    return any(_absent(weights[name], name) for name in weights)
+    return any(absent(value) for value in weights.values())
 
 
 def on_a_stand_in(record: dict[str, Any]) -> bool:
@@ -105,12 +100,8 @@ def truth_source(record: dict[str, Any]) -> str:
 
 def provenance_line(record: dict[str, Any]) -> str:
     """What a measured row comes from, as one line of JSON."""
-    facts = {"row": row_name(record["row"]), "protocol": record["protocol"]["id"], "n": record["n"]}
+    facts = {"row": row_name(record["row"]) or "predictions", "protocol": record["protocol"]["id"], "n": record["n"]}
     return json.dumps({**facts, **(record.get("provenance") or {})}, sort_keys=True, default=str)
-
-
-def _absent(value: Any, name: str) -> bool:
-    return value is None or str(value).lower() in NOT_TRAINED
 
 
 def _cell(column: Column, record: dict[str, Any]) -> Cell:

@@ -15,12 +15,11 @@ from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.evaluation.metric import CURVES, Metric
 from handbench.evaluation.plan import key
 from handbench.evaluation.protocol import Protocol
-from handbench.evaluation.result import Result, plain
+from handbench.evaluation.result import Result, plain, row_name
 from handbench.evaluation.result_file import read_result
 from handbench.evaluation.unlike import differences
 from handbench.metrics.curves import auc, pck, thresholds
 from handbench.report.figure import save
-from handbench.report.measured_part import row_name
 from handbench.sections import did_you_mean
 
 Space = Literal["joints", "vertices"]

@@ -10,6 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from handbench.evaluation.result import row_name
+from handbench.report.measured_part import row_notes
 from handbench.report.summary import number
 
 # of a row: what may differ between runs of one thing
@@ -32,13 +33,15 @@ def runs_of_one(records: Sequence[dict[str, Any]], apart: Callable[[dict], str])
     """Records {row, given, ...} of several runs of one thing, whose seeds differ; `apart` tells others apart."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
+        if record["row"].get("seed") is None:
+            continue
         row = sorted((key, value) for key, value in record["row"].items() if key not in OF_THE_RUN)
         groups.setdefault(repr((row, record.get("given"), apart(record))), []).append(record)
     found = []
     for group in groups.values():
-        seeds = [record["row"].get("seed") for record in group]
+        seeds = [record["row"]["seed"] for record in group]
         # one seed twice is not two runs
-        if len(group) > 1 and None not in seeds and len(set(seeds)) == len(seeds):
+        if len(set(seeds)) == len(seeds) > 1:
             found.append(sorted(group, key=lambda record: record["row"]["seed"]))
     return found
 
@@ -54,13 +57,18 @@ def repeats_text(record: dict[str, Any]) -> str:
     """A record of several runs for a terminal."""
     seeds = record["row"]["seeds"]
     rows = [
-        (line["metric"], line["alignment"], *(number(line[key], line["unit"]) for key in ("value", "spread")))
+        (
+            *(line["metric"], line["alignment"]),
+            *(number(line[key], line["unit"]) for key in ("value", "spread")),
+            *(line["unit"] or "-", line["runs"], f"{line['n']:,}"),
+        )
         for line in record["summary"]
     ]
-    headers = ("metric", "alignment", "mean", "standard deviation")
+    headers = ("metric", "alignment", "mean", "standard deviation", "unit", "runs", "samples")
     table = tabulate(rows, headers, tablefmt="github", disable_numparse=True)
     words = ", ".join(map(str, seeds))
-    return f"{row_name(record['row'])}: {record['protocol']['id']}, {len(seeds)} runs, seeds {words}\n\n{table}"
+    head = f"{row_name(record['row'])}: {record['protocol']['id']}, {len(seeds)} runs, seeds {words}"
+    return "\n".join([head, "", table, "", *row_notes(record)])
 
 
 def _as_one(group: list[dict[str, Any]]) -> dict[str, Any]:
@@ -81,6 +89,8 @@ def _as_one(group: list[dict[str, Any]]) -> dict[str, Any]:
     suspicions = list(dict.fromkeys(text for record in group for text in record.get("suspicions") or []))
     warnings = list(dict.fromkeys(text for record in group for text in record.get("warnings") or []))
     one = {key: value for key, value in first.items() if key not in ("per_bucket", "official", "provenance")}
+    if first["row"].get("hold") is not None:
+        row["frames_held"] = [record["row"]["frames_held"] for record in group]
     return {
         **one,
         "row": {**row, "seeds": [record["row"]["seed"] for record in group]},

@@ -15,7 +15,7 @@ DECIMALS = {"mm": 2, "px": 2, "mm/frame^2": 2, "mm/frame^3": 2, "m/s^2": 2}
 def summary_text(record: dict[str, Any]) -> str:
     """A result's record (`Result.to_record`) -> its protocol, figures with intervals, and what to know about them."""
     protocol, row = record["protocol"], record["row"]
-    who = row_name(row) + (f", seed {row['seed']}" if row.get("seed") else "")
+    who = row_name(row)
     of = f" of {protocol['n_official']:,}" if protocol["n_official"] else ""
     lines = [f"{who or 'predictions'}: {protocol['id']}, {record['n']:,}{of} samples", ""]
     figures = [

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
 from handbench.hands.gestures import GESTURES
+from handbench.hands.joints import MIDDLE_MCP, WRIST
 from handbench.places import shipped
 from handbench.store.records import read_json, write_json
 
+# m, from wrist to middle knuckle
+SHORTEST, LONGEST = 0.03, 0.2
 # micrometres
 DECIMALS = 6
 
@@ -42,7 +45,11 @@ def read_templates(path: Path | None = None) -> Templates:
     if names != list(GESTURES):
         raise InvalidError(f"{path} does not have the {len(GESTURES)} gestures in their order.", hint)
     try:
-        joints = np.array(record["joints"], np.float64)
+        joints = np.array(record["joints"])
+        # words and yes or no are no coordinates, even where they could be read as such
+        if joints.dtype.kind not in "if":
+            raise TypeError(joints.dtype)
+        joints = joints.astype(np.float64)
     except (TypeError, ValueError):
         raise InvalidError(f"The joints in {path} are no array of numbers.", hint) from None
     wanted = (len(names), 21, 3)
@@ -50,8 +57,24 @@ def read_templates(path: Path | None = None) -> Templates:
         raise InvalidError(f"The joints in {path} have shape {joints.shape}, not {wanted}.", hint)
     if not np.isfinite(joints).all():
         raise InvalidError(f"The joints in {path} are not all finite.", hint)
-    made_from = record.get("from") or ["not said"] * len(names)
+    _require_hands(joints, path)
+    made_from = record.get("from", ["not said"] * len(names))
+    if not isinstance(made_from, list) or len(made_from) != len(names):
+        raise InvalidError(f"{path} does not say of each of its {len(names)} hands where it is from.", hint)
     return Templates(tuple(names), joints, tuple(map(str, made_from)))
+
+
+def _require_hands(joints: NDArray, path: Path) -> None:
+    """Raises InvalidError for templates (K, 21, 3) that are not of hands in metres around their wrists."""
+    if np.abs(joints[:, WRIST]).max() > 1e-4:
+        raise InvalidError(f"The wrists of the hands in {path} are not at the origin.", "Subtract each hand's wrist.")
+    lengths = np.linalg.norm(joints[:, MIDDLE_MCP], axis=1)
+    if not ((lengths > SHORTEST) & (lengths < LONGEST)).all():
+        low, high = lengths.min(), lengths.max()
+        raise InvalidError(
+            f"The palms of the hands in {path} are {low:.3g} to {high:.3g} long, from wrist to middle knuckle.",
+            f"Joints are in metres: a palm has {SHORTEST} to {LONGEST}.",
+        )
 
 
 def write_templates(path: Path, joints: NDArray, made_from: Sequence[str]) -> None:

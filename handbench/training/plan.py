@@ -16,6 +16,7 @@ from handbench import places
 from handbench.console import say
 from handbench.datasets.holdout import validation_mask
 from handbench.errors import InvalidError, MissingError
+from handbench.evaluation.result import THEN
 from handbench.hands.mano import HandModel
 from handbench.inference.checkpoint import file_digest, read_checkpoint
 from handbench.preparation.labels import labels_digest, labels_file, read_labels, write_labels
@@ -83,7 +84,8 @@ class Plan:
         if self.init:
             earlier = read_checkpoint(self.init, method=self.recipe.method)["about"]
             self.about["init"] = file_digest(self.init)
-            self.about["pretrained"] = earlier["trained_on"]
+            before = [earlier["pretrained"]] if earlier.get("pretrained") else []
+            self.about["pretrained"] = THEN.join([*before, earlier["trained_on"]])
             # what was changed in the run that it starts from is changed in this one
             self.about["changed"] += [f"{earlier['variant']}: {text}" for text in earlier["changed"]]
             if self.init != _start_of(self.recipe, self.seed):
@@ -103,7 +105,14 @@ class Plan:
             write_labels(self.file)
         labels = read_labels(path, self.file)
         self.labels = {name: labels[name] for name in wanted}
-        self.about["labels"] = labels_digest(self.labels)
+        known = np.all([labels[name][self.train_index] >= 0 for name in wanted], axis=0).sum()
+        of = f"{known:,} of {len(self.train_index):,} training samples"
+        if known < 2:
+            raise InvalidError(
+                f"Of {of} in {path} both {' and '.join(wanted)} are known: there are no prompts to tell apart.",
+                "Label more, by hand or by a detector; or do without: --set model.clip.enabled=false.",
+            )
+        self.about["labels"] = f"{labels_digest(self.labels)}, known of {of}"
 
     @property
     def every_index(self) -> NDArray:

@@ -65,7 +65,7 @@ def test_one_row_a_model_with_the_sources_own_figures_before_the_targets(handben
     assert [row[3] for row in rows] == ["0", "3"]
     assert rows[0][0].startswith("toy (random CLIP)")
     assert "takes no part in best" in ran.out
-    assert "Not the recipe as it is: train.epochs=1" in ran.out
+    assert "Not the recipe as it is, and not ranked: train.epochs=1" in ran.out
     found = handbench(*CROSS, "--json", "-")
     record = json.loads(found.out)
     assert record["columns"] == list(GAPS)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from handbench.hands.gestures import GESTURES
+from handbench.hands.joints import MIDDLE_MCP, WRIST
 from handbench.methods.clip_hand.model import ClipHand
 from handbench.methods.clip_hand_s24 import ClipHandS24
 from handbench.recipe import variants
@@ -29,7 +30,9 @@ WITHOUT_LANGUAGE = {"clip": {"enabled": False}}
 
 
 def write_templates(path: Path, shape: tuple[int, ...] = (19, 21, 3)) -> Path:
+    """Something like hands in metres: the wrist at the origin, a palm of 9 cm."""
     joints = np.random.default_rng(0).normal(0, 0.05, shape)
+    joints[:, WRIST], joints[:, MIDDLE_MCP] = 0, (0, -0.09, 0)
     path.write_text(json.dumps({"names": list(GESTURES), "joints": joints.tolist()}))
     return path
 
@@ -38,8 +41,12 @@ def settings(variant: str) -> dict:
     """The `model` section of a variant."""
     found: dict = {}
     for key, value in VARIANTS[variant].items():
-        _, section, name = key.split(".")
-        found.setdefault(section, {})[name] = value
+        section, *keys, last = key.split(".")
+        if section == "model":
+            at = found
+            for word in keys:
+                at = at.setdefault(word, {})
+            at[last] = value
     return found
 
 

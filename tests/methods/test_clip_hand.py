@@ -76,6 +76,7 @@ def test_parameters_and_macs_of_the_ablation(hand):
         "e_hfa_mhf_mted": (40.65, 35.98),
         "f_cm": (40.65, 35.98),
         "g_pj": (40.67, 35.99),
+        "rhd": (40.67, 35.99),
     }
 
 
@@ -140,7 +141,7 @@ def test_every_parameter_learns_and_nothing_frozen_does(hand, templates, make_ba
         # a constant added to all keys changes nothing
         if not key.endswith("attention.k.bias"):
             assert parameter.grad.any(), key
-    assert (method.contrast is not None) == (name in ("full", "f_cm", "g_pj"))
+    assert (method.contrast is not None) == (name in ("full", "rhd", "f_cm", "g_pj"))
     if method.text is not None:
         assert not any(p.requires_grad or p.grad is not None for p in method.text.tower.parameters())
 

@@ -130,6 +130,12 @@ def test_by_command(handbench, home, tmp_path):
         ({"joints": np.full((19, 21, 3), np.nan).tolist()}, "not all finite|not valid JSON"),
         ({"names": list(GESTURES[::-1])}, "does not have the 19 gestures in their order"),
         ({"names": None}, "does not have the 19"),
+        ({"joints": (1000 * synthetic_templates()).tolist()}, r"palms .* are 91.1 to 91.1 long"),
+        ({"joints": (synthetic_templates() + 0.01).tolist()}, "wrists .* are not at the origin"),
+        ({"joints": np.zeros((19, 21, 3)).tolist()}, "palms"),
+        ({"joints": [[["0.1"] * 3] * 21] * 19}, "no array of numbers"),
+        ({"from": 5}, "does not say of each of its 19 hands"),
+        ({"from": ["a"]}, "does not say of each of its 19 hands"),
     ],
 )
 def test_a_file_of_another_shape_is_refused(tmp_path, change, said):

@@ -78,7 +78,9 @@ def test_two_variants_of_a_method(handbench, home, keep, method):
         },
     )  # fmt: skip
     assert max(minutes.values()) <= MOST
-    assert all(row.difference == pytest.approx(row.a - row.b) for row in rows)
+    # each has learnt more of the hand's shape than the mean hand
+    for result in (a, b):
+        assert result.value("mpjpe", "procrustes") < floor.value("mpjpe", "procrustes")
 
 
 def test_from_one_synthetic_domain_to_another(handbench, home, keep):
@@ -109,5 +111,12 @@ def test_from_one_synthetic_domain_to_another(handbench, home, keep):
             **record,
         },
     )
-    assert len(record["rows"]) == 4
+    figures = {row["row"].get("method") + "-" + row["row"]["variant"]: row["figures"] for row in record["rows"]}
+    floor = figures.pop("mean-pose-full")
+    assert set(figures) == {"clip-dg-baseline", "clip-dg-normal_aug", "clip-dg-full"}
+    source, target = record["columns"]
+    for found in figures.values():
+        assert found[source]["procrustes"]["value"] < floor[source]["procrustes"]["value"]
+        # the gap: what it costs that the rendering is another
+        assert found[target]["root-scale"]["interval"][0] > found[source]["root-scale"]["interval"][1]
     assert max(minutes.values()) <= MOST

@@ -68,3 +68,10 @@ def test_the_terminal_says_mean_spread_and_runs():
     assert PA in text
     # the unit of this record is not mm
     assert "7.5000" in text
+
+
+def test_held_frames_are_told_run_by_run():
+    (row,) = measured(table(*(record(seed=seed, hold=0.5, frames_held=3 + seed) for seed in (0, 1))))
+    built = table(*(record(seed=seed, hold=0.5, frames_held=3 + seed) for seed in (0, 1)))
+    assert row.name == "clip-hand3d held 0.5"
+    assert any("3, 4 of 3,960 frames" in note for note in built.footnotes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections import defaultdict
 
 import pytest
@@ -192,6 +193,24 @@ def test_a_batch_too_small_for_the_contrast_is_said_at_once(handbench):
     ran = handbench(*tiny, "--set", "train.batch=1")
     assert ran.code == 2
     assert "other images" in ran.err
+
+
+def test_prompts_without_labels_are_refused_and_known_ones_are_counted(handbench, home):
+    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "24").code == 0
+    sets = [word for setting in QUICK for word in ("--set", setting)]
+    train = ("train", "clip-hand-s12", "--size", "tiny", "--data", "handsynth-small", "--device", "cpu", *sets)
+    assert handbench(*train).code == 0
+    about = read_checkpoint(home / "train/clip-hand-s12/full.tiny/0/best.pt")["about"]
+    assert re.fullmatch(r"[0-9a-f]{12}, known of \d+ of 22 training samples", about["labels"])
+    side = home / "data/handsynth-small-train.labels.csv"
+    header, *lines = side.read_text().splitlines()
+    # a detector that found the gesture of one sample only
+    rows = [f"{line.split(',')[0]},white,{'fist' if i == 0 else ''}" for i, line in enumerate(lines)]
+    side.write_text("\n".join([header, *rows]) + "\n")
+    ran = handbench(*train, "--restart")
+    assert ran.code == 4
+    assert "no prompts to tell apart" in ran.err
+    assert "model.clip.enabled=false" in ran.err
 
 
 def test_a_fine_tuning_without_what_it_starts_from_names_the_command(handbench):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from handbench.methods.base import ModelConfig
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class ClipConfig(ModelConfig):
@@ -47,8 +50,8 @@ class ClipDGConfig(ModelConfig):
     # pixels at input 256: a joint's target is exp(-d²/σ²)
     sigma: float = Field(default=25.0, gt=0)
     # of the canonical pose's and the viewpoint's hidden layers
-    dropout: tuple[float, float] = (0.2, 0.25)
+    dropout: tuple[Share, Share] = (0.2, 0.25)
     # λ1..λ3 of eq. 1: heat-maps, pose, contrast
-    lambdas: tuple[float, float, float] = (1.0, 1.0, 0.1)
+    lambdas: tuple[Weight, Weight, Weight] = (1.0, 1.0, 0.1)
     clip: ClipConfig = ClipConfig()
     contrast: ContrastConfig = ContrastConfig()

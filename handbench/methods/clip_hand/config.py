@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from handbench.methods.base import ModelConfig
 
-Depths = tuple[int, int, int, int]
+Positive = Annotated[int, Field(gt=0)]
+Four = tuple[Positive, Positive, Positive, Positive]
+Hop = Annotated[int, Field(ge=0)]
+Hops = tuple[Hop, Hop, Hop, Hop]
 
 
 class PatConfig(ModelConfig):
     """The backbone; its depths are `model.pat`."""
 
-    dims: Depths = (64, 128, 320, 512)
+    dims: Four = (64, 128, 320, 512)
     # `none`, `imagenet` (data/potter-s12-imagenet.safetensors or -s24- in HANDBENCH_HOME) or a file
     weights: str = "none"
 
@@ -47,7 +50,7 @@ class MtedConfig(ModelConfig):
     heads: int = Field(default=8, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     # edges of the coarse mesh over which vertices see each other, in the four passes of a decoder
-    hops: Depths = (7, 5, 3, 1)
+    hops: Hops = (7, 5, 3, 1)
     # the second transformer is handed the first one's image tokens as they were before its encoder
     pass_raw: bool = False
 
@@ -90,7 +93,7 @@ class ClipHandConfig(ModelConfig):
     # pixels
     input: int = Field(default=224, ge=64, multiple_of=32)
     # blocks of the backbone's four stages
-    pat: Depths = (2, 2, 6, 2)
+    pat: Four = (2, 2, 6, 2)
     backbone: PatConfig = PatConfig()
     hfa: HfaConfig = HfaConfig()
     mhf: MhfConfig = MhfConfig()
@@ -105,8 +108,6 @@ class ClipHandConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> ClipHandConfig:
-        if min(self.pat) < 1:
-            raise ValueError("pat is the number of blocks of each stage, at least one")
         if any(dim % 32 for dim in self.backbone.dims):
             raise ValueError("backbone.dims are multiples of 32: pooling attention lays channels out in 32 rows")
         if self.mhf.enabled and not self.hfa.enabled:
@@ -120,4 +121,4 @@ class ClipHandConfig(ModelConfig):
 
 
 class ClipHandS24Config(ClipHandConfig):
-    pat: Depths = (4, 4, 12, 4)
+    pat: Four = (4, 4, 12, 4)

@@ -108,8 +108,9 @@ class ClipHand(Method):
 
     @property
     def weights(self) -> dict[str, str]:
-        clip, imagenet = self.config.clip, self.config.backbone.weights
-        return {"clip": Path(clip.weights).name if clip.enabled else "off", "imagenet": Path(imagenet).name}
+        clip, imagenet, pj = self.config.clip, self.config.backbone.weights, self.config.pj
+        found = {"clip": Path(clip.weights).name if clip.enabled else "off", "imagenet": Path(imagenet).name}
+        return found | ({"templates": Path(pj.templates).name} if pj.enabled else {})
 
     def knows_vertices(self, in_training: bool) -> bool:
         return in_training and self.config.mesh_losses
