@@ -47,8 +47,8 @@ def _line(row: dict[str, Any], columns: list[str], notes: Footnotes) -> list[str
         text for figures in found.values() for text in row_notes({**figures, **row, "reflected": 0, "suspicions": []})
     ]
     for column, figures in found.items():
-        said += [f"{column}: {text}" for text in figures.get("warnings") or []]
-        said += [f"{column}: suspected: {text}" for text in figures.get("suspicions") or []]
+        said += [f"On {column}: {text}" for text in figures.get("warnings") or []]
+        said += [f"On {column}: suspected: {text}" for text in figures.get("suspicions") or []]
     marks = [notes.mark(text) for text in dict.fromkeys(said)]
     method = row_name({"method": about["method"], "weights": about.get("weights")})
     seed = f"mean ± s.d. of {len(about['seeds'])}" if "seeds" in about else str(about.get("seed", MISSING))

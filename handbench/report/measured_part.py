@@ -130,10 +130,13 @@ def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]
             continue
         if not row.get("method") or not _finite(speed.get(column.speed or "")):
             continue
+        value = float(speed[column.speed or ""])
+        if column.speed != "fps":
+            # counted, not timed: the same on every device
+            return Cell(f"{value:.{column.decimals}f}", value)
         median = f", median {speed['p50_ms']:.2f} ms" if _finite(speed.get("p50_ms")) else ""
         quick = "; a quick run, shorter than the protocol asks for" if speed.get("effort") == "quick" else ""
         mark = notes.mark(f"Measured on {speed['device']}, one image at a time (tier T1){median}{quick}")
-        value = float(speed[column.speed or ""])
         return Cell(f"{value:.{column.decimals}f}", value, marks=(mark,))
     return Cell()
 

@@ -32,12 +32,12 @@ class Column(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
-    unit: Literal["mm", "ratio", "frame/s"]
+    unit: Literal["mm", "ratio", "frame/s", "M", "G"]
     better: Literal["lower", "higher"]
     decimals: int
     published: str | None = None
     measured: Measured | None = None
-    speed: Literal["fps"] | None = None
+    speed: Literal["fps", "params", "gmacs"] | None = None
     ranked: bool = True
     note: str = ""
 

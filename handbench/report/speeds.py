@@ -11,12 +11,22 @@ from handbench.store.records import read_json
 
 
 def read_speeds(folder: Path) -> list[dict[str, Any]]:
-    """Every speed record in a folder, with the device's name beside the figures."""
+    """Every speed record in a folder, with the device's name beside the figures, and what inference takes: `params` in
+    millions, `gmacs` in 10^9 multiply-adds.
+    """
     records = []
     for path in sorted(folder.glob("speed-*.json")):
         try:
             record = read_json(path, "The speed record")
-            records.append({**record, "device": record["machine"]["device"]})
+            cost = record["cost"]
+            records.append(
+                {
+                    **record,
+                    "device": record["machine"]["device"],
+                    "params": (cost["parameters"] - cost["training_only"]) / 1e6,
+                    "gmacs": cost["macs"] / 1e9,
+                }
+            )
         except (InvalidError, KeyError, TypeError):
             warn(f"{path} is no speed record and is left out.")
     return records

@@ -124,6 +124,9 @@ def test_by_the_commands_themselves(handbench, home):
     assert "| mean-pose" in ran.out
     assert "Missing" not in ran.out
     assert "Trained on handsynth-source/train (handbench HandSynth domains v1, partial)" in ran.out
+    # what scoring warns of is a footnote here
+    assert f"On handsynth-target: {N} of 300 samples: not comparable with the full protocol." in ran.out
+    assert "Protocols: handsynth-source@1-" in ran.out
 
 
 @pytest.mark.parametrize(
