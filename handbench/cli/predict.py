@@ -53,10 +53,9 @@ def predict(
     chosen = load(protocol)
     dataset = chosen.dataset or chosen.name
     runs = [places.run_folder(method, places.row_label(variant, size), one) for one in range(seed, seed + seeds)]
+    truth = HandsFile(data or places.prepared(dataset, chosen.split or "test"), f"`handbench prep {dataset}` makes it.")
     for weights in [checkpoint] if checkpoint else [run / "best.pt" for run in runs]:
         target = out or places.predictions_file(chosen.name, row_of(weights, method))
-        path = data or places.prepared(dataset, chosen.split or "test")
-        truth = HandsFile(path, f"`handbench prep {dataset}` makes it.")
         settings: dict[str, Any] = {"method": method, "device": where, "batch": batch, "workers": workers}
         if hold is None:
             print(run_over(weights, truth, target, **settings).path)

@@ -19,7 +19,7 @@ from tests.hands.test_pickles import GADGETS, nested_calls
 from tests.preparation.conftest import options_of
 from tests.preparation.malformed import CASES, Case
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 @pytest.fixture(autouse=True)
