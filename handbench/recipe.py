@@ -61,6 +61,7 @@ class Train(Section):
     optimiser: Literal["adamw", "adam"] = "adamw"
     # a variant of the same recipe, whose trained weights are the start
     init: str | None = None
+    adversary_lr: float = Field(1e-3, gt=0)
     clip_grad: float = Field(0.0, ge=0, description="largest gradient norm; 0: not clipped")
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     workers: int = Field(2, ge=0)

@@ -34,6 +34,10 @@ class Batch(TypedDict, total=False):
     A method with `labels` also finds those, (B,) int64, only in training: background, an index into
     `hands.colours.COLOURS`, and gesture, one into `hands.gestures.GESTURES`; -1 where it is not known.
     A method with `views = 2` gets 2B samples: first one view of each of B images, then another view of the same B.
+    A method with `frames` = T > 1 gets B windows of T frames, B*T samples window by window, and
+    repeated (B*T,) bool       the frame stands in for a missing one: another of its window is shown once more
+    visible_fraction (B*T,)    share of the hand that nothing else covers, NaN where it is not known; at inference only
+                               where the method declares `occlusion`
     """
 
     image: Tensor
@@ -57,6 +61,8 @@ class Batch(TypedDict, total=False):
     hand: Tensor
     background: Tensor
     gesture: Tensor
+    repeated: Tensor
+    visible_fraction: Tensor
 
 
 class Prediction(NamedTuple):
@@ -108,6 +114,12 @@ class Method(nn.Module, ABC):
     labels: tuple[str, ...] = ()
     # augmented views of each image in a training batch
     views: int = 1
+    # T: how many frames a window has; 1: it looks at single images
+    frames: int = 1
+    # frame numbers from one frame of a window to the next
+    gap: int = 1
+    # 1: a window predicts its centre frame; T: a window predicts all its frames
+    stride: int = 1
     # `pretrain` or `main`: set by the training loop
     stage: str = "main"
     # epoch of the stage, and how many there are: set by the training loop
@@ -175,6 +187,15 @@ class Method(nn.Module, ABC):
 
     def losses(self, output: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms (scalars); training minimises their sum."""
+        raise NotImplementedError
+
+    @property
+    def adversary(self) -> nn.Module | None:
+        """What is trained against the method, by an optimiser of its own (`train.adversary_lr`), only in training."""
+        return None
+
+    def adversary_loss(self, output: dict[str, Tensor], batch: Batch) -> Tensor:
+        """The adversary's own loss (scalar); no gradient goes back into `output`."""
         raise NotImplementedError
 
     def fit(self, batches: Iterable[Batch]) -> None:
