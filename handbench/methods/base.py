@@ -228,4 +228,6 @@ def blank_batch(n: int, size: int, device: torch.device | str = "cpu") -> Batch:
         root=torch.tensor([0.0, 0.0, 0.6], device=device).expand(n, 3),
         root_depth=0.6 * one,
         scale=0.1 * one,
+        repeated=torch.zeros(n, dtype=torch.bool, device=device),
+        visible_fraction=one,
     )
