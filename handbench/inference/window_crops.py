@@ -24,23 +24,25 @@ from handbench.store.hands_file import HandsFile
 
 
 class Decoded:
-    """The last `most` decoded pictures, each by its sample, and how many were decoded in all (`count`)."""
+    """The last `most` samples that were looked at, annotations and decoded picture, and how many pictures were decoded
+    in all (`count`).
+    """
 
     def __init__(self, most: int):
         self.most = most
         self.count = 0
-        self._kept: OrderedDict[int, NDArray] = OrderedDict()
+        self._kept: OrderedDict[int, tuple[Hands, NDArray]] = OrderedDict()
 
-    def get(self, at: int, crops: Crops) -> NDArray:
-        """The stored image (H,W,3) of a sample."""
+    def get(self, at: int, crops: Crops) -> tuple[Hands, NDArray]:
+        """A sample, and its stored image (H,W,3)."""
         if at in self._kept:
             self._kept.move_to_end(at)
             return self._kept[at]
         self.count += 1
-        image = self._kept[at] = crops.decode(at)
+        found = self._kept[at] = crops.file.read(at, at + 1), crops.decode(at)
         if len(self._kept) > self.most:
             self._kept.popitem(last=False)
-        return image
+        return found
 
 
 class WindowCrops(Crops):
@@ -73,7 +75,7 @@ class WindowCrops(Crops):
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         index = self.windows.index[item]
-        frames = {int(at): self.file.read(int(at), int(at) + 1) for at in np.unique(index)}
+        frames = {int(at): self.decoded.get(int(at), self)[0] for at in np.unique(index)}
         least = largest_side(frames.values()) if self.margin else 0.0
         crops = {at: self._frame(at, hands, least) for at, hands in frames.items()}
         return stacked([crops[int(at)] for at in index], self.windows.repeated[item])
@@ -85,7 +87,7 @@ class WindowCrops(Crops):
         return sample
 
     def picture(self, at: int) -> NDArray:
-        return self.decoded.get(at, self)
+        return self.decoded.get(at, self)[1]
 
     def collate(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         return collate_windows(items)
