@@ -55,13 +55,13 @@ class Train(Section):
     pretrain_epochs: int = Field(0, ge=0)
     batch: int = Field(32, gt=0)
     lr: float = Field(1e-3, gt=0)
+    adversary_lr: float = Field(1e-3, gt=0, description="of the part that is trained against the rest")
     lr_decay: float = Field(0.25, gt=0, le=1)
     lr_decay_every: int = Field(50, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     optimiser: Literal["adamw", "adam"] = "adamw"
     # a variant of the same recipe, whose trained weights are the start
     init: str | None = None
-    adversary_lr: float = Field(1e-3, gt=0)
     clip_grad: float = Field(0.0, ge=0, description="largest gradient norm; 0: not clipped")
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     workers: int = Field(2, ge=0)

@@ -14,7 +14,7 @@ from handbench.methods.base import Method, blank_batch
 
 
 def cost(method: Method) -> dict[str, Any]:
-    """Parameters (in all, and by the method's stages) and MACs of one image, or of one window of images.
+    """Parameters (in all, and by the method's stages) and MACs of one image, in a window of its like.
 
     Counted on the meta device with math attention: on a CPU torch's counter takes fused attention for nothing.
     Only what inference runs is counted; training-only parts are reported as `training_only`.
@@ -30,7 +30,7 @@ def cost(method: Method) -> dict[str, Any]:
             method(image, blank_batch(method.frames, method.input_size, "meta"))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    flops = counter.get_total_flops()
+    flops = counter.get_total_flops() // method.frames
     stages = {
         stage: sum(p.numel() for name in modules for p in _parameters(getattr(method, name)))
         for stage, modules in method.stages.items()
