@@ -187,7 +187,7 @@ def confidence(
     scored, _, path = _scored(rows, protocol, None, out, json, "confidence")
     lines = []
     for row, result in scored:
-        own = predictions or places.predictions_file(result.protocol["name"], Path(row).stem)
+        own = predictions or places.predictions_file(result.protocol["name"], Path(row.removesuffix(".h5")).name)
         with HandsFile(own, "Give the row's predictions: --predictions FILE.h5.") as file:
             lines.append(confidence_by_occlusion(row, result, file))
     draw_by_occlusion(lines, "mean confidence", _title(scored, None), path)

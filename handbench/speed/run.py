@@ -140,7 +140,8 @@ def _print(records: list[dict[str, Any]]) -> None:
             each = "its centre frame" if r["frames_per_call"] == 1 else f"all {r['frames_per_call']}"
             print(
                 f"\n{r['method']} {r['variant']}: ms are of a window of {r['frames']} frames, "
-                f"MACs and FLOPs of one of them; FPS counts the frames it predicts, {each}: {r['ms_per_frame']:.2f} ms each."
+                f"MACs and FLOPs of one of them; FPS counts the frames it predicts, {each}: "
+                f"{r['ms_per_frame']:.2f} ms each."
             )
         _print_stages(r)
     effort = records[0]["effort"]

@@ -64,11 +64,11 @@ def scored(handbench, home):
         hands = file.read()
         meta = {"dataset": "handsynth-video-small", "split": "test", "given": [], "truth_digest": file.digest()}
         rng = np.random.default_rng(0)
-        for row, confidence in (("one-full-0", hands.visible_fraction), ("two-full-0", None)):
+        for row, confidence in (("one-full.tiny-0", hands.visible_fraction), ("two-full-0", None)):
             noise = rng.normal(0, 1, hands.joints.shape) * (0.002 + 0.02 * (1 - hands.visible_fraction))[:, None, None]
             own = hands.replace(
                 joints=hands.joints + noise, vertices=None, confidence=confidence,
-                meta={**meta, "method": row.split("-")[0], "variant": "full", "size": "full", "seed": 0},
+                meta={**meta, "method": row.split("-")[0], "variant": "full", "size": "tiny", "seed": 0},
             )  # fmt: skip
             path = home / f"predictions/handsynth-video-small/{row}.h5"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,21 +82,21 @@ def scored(handbench, home):
 
 
 def test_the_three_figures_of_any_rows(handbench, scored):
-    rows, protocol = ("one-full-0", "two-full-0"), ("--protocol", "handsynth-video-small")
+    rows, protocol = ("one-full.tiny-0", "two-full-0"), ("--protocol", "handsynth-video-small")
     for kind, name in (("occlusion", "occlusion-procrustes"), ("joints", "joints-procrustes")):
         ran = handbench("report", kind, *rows, *protocol)
         assert ran.code == 0, ran.err
         image = cv2.imread(str(scored / f"pictures/handsynth-video-small/{name}.png"))
         assert image.std() > 10
         record = json.loads(handbench("report", kind, *rows, *protocol, "--json", "-").out)
-        assert [row["row"] for row in record["rows"]] == ["one", "two"]
+        assert [row["row"] for row in record["rows"]] == ["one tiny", "two tiny"]
         assert record["unit"] == "mm"
         assert "captures" in record["rows"][0]["band"]
     errors = json.loads(handbench("report", "occlusion", *rows, *protocol, "--json", "-").out)["rows"][0]
     filled = [mean for mean in errors["mean"] if mean is not None]
     assert sum(errors["n"]) == 64
     assert filled[-1] > 2 * filled[0]
-    ran = handbench("report", "confidence", "one-full-0", *protocol, "--json", "-")
+    ran = handbench("report", "confidence", "one-full.tiny-0", *protocol, "--json", "-")
     trust = [mean for mean in json.loads(ran.out)["rows"][0]["mean"] if mean is not None]
     assert trust == sorted(trust, reverse=True)
     assert (scored / "pictures/handsynth-video-small/confidence.png").exists()
@@ -104,7 +104,7 @@ def test_the_three_figures_of_any_rows(handbench, scored):
     ran = handbench("report", "confidence", "two-full-0", *protocol)
     assert ran.code != 0
     assert "has no confidence" in ran.err
-    ran = handbench("report", "occlusion", "one-full-0", *protocol, "--alignment", "rooot")
+    ran = handbench("report", "occlusion", "one-full.tiny-0", *protocol, "--alignment", "rooot")
     assert ran.code != 0
     assert "root" in ran.err
     ran = handbench("report", "occlusion", "three", *protocol)
