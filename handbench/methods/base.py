@@ -34,11 +34,11 @@ class Batch(TypedDict, total=False):
     A method with `labels` also finds those, (B,) int64, only in training: background, an index into
     `hands.colours.COLOURS`, and gesture, one into `hands.gestures.GESTURES`; -1 where it is not known.
     A method with `views = 2` gets 2B samples: first one view of each of B images, then another view of the same B.
-    A method with `frames = T` above 1 gets B windows of one track: every key has B*T entries, window by window (frames 0
-    to T-1 of the first, then of the next). It also finds repeated (B*T,) bool: True for a frame that stands in for one
-    that is missing (end of the track, gap, no annotation) and repeats its neighbour, truth included.
-    visible_fraction (B*T,)   0 to 1, NaN unknown: how much of the hand no object covers; at inference only where `given`
-                              has `occlusion`
+    A method with `frames = T` above 1 gets B windows, each of one track: every key has B*T entries, window by window
+    (frames 0 to T-1 of the first, then of the next). It also finds repeated (B*T,) bool: True for a frame that stands in
+    for one that is missing (end of the track, gap, no annotation) and repeats its neighbour, truth included.
+    visible_fraction (B*T,)   0 to 1, NaN unknown: how much of the hand no object covers; at inference only where
+                              `given` has `occlusion`
     """
 
     image: Tensor
@@ -191,8 +191,8 @@ class Method(nn.Module, ABC):
 
     @property
     def adversary(self) -> nn.Module | None:
-        """A part that training sets against the rest, built by `begin_training`: it has its own optimiser, which minimises
-        `adversary_loss` after each step of the others, and they leave its parameters alone.
+        """A part that training sets against the rest, built by `begin_training`: it has its own optimiser, which
+        minimises `adversary_loss` after each step of the others, and they leave its parameters alone.
         """
         return None
 

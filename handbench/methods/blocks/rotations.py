@@ -23,8 +23,8 @@ def matrix_to_six(matrix: Tensor) -> Tensor:
 def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
     """Rotations (..., 3, 3) -> axis times angle (..., 3), rad, of 0 to π; gradients are finite everywhere.
 
-    By way of the quaternion (w, x, y, z): its products with each of its four parts are sums of the matrix's entries, and
-    the row of the largest part is the one that is well conditioned.
+    By way of the quaternion (w, x, y, z): its products with each of its four parts are sums of the matrix's entries,
+    and the row of the largest part is the one that is well conditioned.
     """
     m = [[matrix[..., i, j] for j in range(3)] for i in range(3)]
     x, y, z = m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1]

@@ -28,8 +28,8 @@ def unseen(points: Tensor, turn: Tensor) -> Tensor:
 
 
 def turned_rotations(rotations: Tensor, turn: Tensor, mirrored: Tensor) -> Tensor:
-    """MANO rotations (B,16,3,3) of the record's camera frame as the seen, right-looking hand has them; with the transposed
-    turn, back again.
+    """MANO rotations (B,16,3,3) of the record's camera frame as the seen, right-looking hand has them; with the
+    transposed turn, back again.
 
     Of a mirrored hand each joint's rotation R is F R F with F = diag(-1, 1, 1); the root is turned with the camera.
     """

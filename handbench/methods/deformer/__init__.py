@@ -131,8 +131,9 @@ class Deformer(Method):
 
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Image (B*T,3,S,S), window by window -> of every frame, shape (B*T,10), joints2d (B*T,21,2) in shares of the
-        hand's region, pose (B*T,96), weights (B*T,), and what the heads give besides. Of the B centre frames (or of all,
-        as `stride` says), in the seen frame: rotations (·,16,3,3), joints (·,21,3) and vertices (·,778,3) m, wrist at 0.
+        hand's region, pose (B*T,96), weights (B*T,), and what the heads give besides. Of the B centre frames (or of
+        all, as `stride` says), in the seen frame: rotations (·,16,3,3), joints (·,21,3) and vertices (·,778,3) m, with
+        the wrist at 0.
         """
         frames = self.frames
         feature, joints2d = self.spatial(self.pyramid(self.backbone(image)))
@@ -162,7 +163,7 @@ class Deformer(Method):
         return Hands(joints - root, vertices - root, rotations)
 
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
-        """To the camera frame of the record, at the given wrists; float64. B centre frames, or all B*T as `stride` says.
+        """To the camera frame of the record, at the given wrists; float64. B centre frames, or all as `stride` says.
 
         The confidence is a frame's own weight in its window.
         """
@@ -218,7 +219,7 @@ class Deformer(Method):
         return self.discriminator
 
     def adversary_loss(self, output: dict[str, Tensor], batch: Batch) -> Tensor:
-        """Eq. 8. Real are the batch's own windows, repeated frames as they stand in them, that are annotated throughout;
+        """Eq. 8. Real are the batch's own windows that are annotated throughout, repeated frames as they stand in them;
         without any, nothing is learned.
         """
         if self.discriminator is None:

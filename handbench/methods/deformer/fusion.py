@@ -29,8 +29,8 @@ def _at(sums: Tensor, target: Tensor) -> Tensor:
 class Fusion(nn.Module):
     """Heads' output (B,T,...) -> fused pose (B,n,96) of the centre frame, or of all, and the weights (B,T).
 
-    `center`: the pose as it is. `average`: equal weights. `occlusion`: softmax over the window of how much of the hand is
-    seen (our decision: of the coverage, negative); a frame of which that is not known counts as the window's mean.
+    `center`: the pose as it is. `average`: equal weights. `occlusion`: softmax over the window of how much of the hand
+    is seen (our decision: of the coverage, negative); where that is not known, the window's mean is taken.
     `dynamic`: softmax of the confidences. Motions are sums of six-number rotations, not of angles (released code).
     """
 

@@ -1,4 +1,4 @@
-"""The losses of Deformer on hands and their motion (section 3.2). What is not annotated, and what repeats, is left out."""
+"""The losses of Deformer on hands and motions (section 3.2). What is not annotated, and what repeats, is left out."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class Hands(NamedTuple):
 def max_mse(squared: Tensor, detach: bool = False) -> Tensor:
     """Eq. 5 of each sample: squared distances e² (N,P), m² -> Σe⁴ / Σe² (N,); 0 where all are 0.
 
-    Its derivative by e_i² is (2 e_i² Σe² - Σe⁴) / (Σe²)²: negative for points of less than half the loss, which it draws
-    away. With `detach` the weights e_i² / Σe² are constants.
+    Its derivative by e_i² is (2 e_i² Σe² - Σe⁴) / (Σe²)²: negative for points of less than half the loss, which it
+    draws away. With `detach` the weights e_i² / Σe² are constants.
     """
     weights = squared / (squared.sum(1, keepdim=True) + TINY)
     return ((weights.detach() if detach else weights) * squared).sum(1)
@@ -101,7 +101,7 @@ def point_loss(predicted: Tensor, true: Tensor, valid: Tensor, config: LossConfi
 
 
 def hand_losses(hands: Hands, truth: Truth, config: LossConfig) -> dict[str, Tensor]:
-    """Weighted: joints, vertices, rotations (the mean square of matrices, as the released code; the text has maxMSE)."""
+    """Weighted: joints, vertices, rotations (mean square of matrices, as in the released code; the text has maxMSE)."""
     terms = {"joints": POINTS * point_loss(hands.joints, truth.joints, truth.joints_valid, config)}
     if config.mesh:
         valid = truth.vertices_valid[:, None].expand(-1, truth.vertices.shape[1])
@@ -118,7 +118,8 @@ def shape_loss(shape: Tensor, truth: Truth) -> Tensor:
 
 def joint_loss_2d(joints2d: Tensor, truth: Truth) -> Tensor:
     """Weighted, of joints (N,21,2) that lie in the region (eq. 10, as a mean)."""
-    return JOINTS_2D * masked_square(joints2d.flatten(0, 1), truth.joints2d.flatten(0, 1), truth.joints2d_valid.flatten())
+    true, valid = truth.joints2d.flatten(0, 1), truth.joints2d_valid.flatten()
+    return JOINTS_2D * masked_square(joints2d.flatten(0, 1), true, valid)
 
 
 def masked_square(predicted: Tensor, true: Tensor, valid: Tensor) -> Tensor:
