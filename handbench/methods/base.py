@@ -35,8 +35,8 @@ class Batch(TypedDict, total=False):
     `hands.colours.COLOURS`, and gesture, one into `hands.gestures.GESTURES`; -1 where it is not known.
     A method with `views = 2` gets 2B samples: first one view of each of B images, then another view of the same B.
     A method with `frames = T` above 1 gets B windows, each of one track: every key has B*T entries, window by window
-    (frames 0 to T-1 of the first, then of the next). It also finds repeated (B*T,) bool: True for a frame that stands in
-    for one that is missing (end of the track, gap, no annotation) and repeats its neighbour, truth included.
+    (frames 0 to T-1 of the first, then of the next). It also finds repeated (B*T,) bool: True for a frame that stands
+    in for one that is missing (end of the track, gap, no annotation) and repeats its neighbour, truth included.
     visible_fraction (B*T,)   0 to 1, NaN unknown: how much of the hand no object covers; at inference only where
                               `given` has `occlusion`
     """

@@ -68,22 +68,22 @@ def test_parameters_by_stage(hand):
 
 
 def test_shapes_at_every_stage_boundary(hand):
-    method = Deformer(DeformerConfig(input=128, backbone={"name": "resnet10t"}), hand, "freihand").eval()
-    batch = blank_batch(14, 128)
-    image = torch.zeros(14, 3, 128, 128)
+    method = Deformer(DeformerConfig(input=128, frames=3, backbone={"name": "resnet10t"}), hand, "freihand").eval()
+    batch = blank_batch(6, 128)
+    image = torch.zeros(6, 3, 128, 128)
     with torch.no_grad():
         feature = method.pyramid(method.backbone(image))
-        assert feature.shape == (14, 256, 32, 32)
-        assert hand_region(feature, 0.8, 32).shape == (14, 256, 32, 32)
+        assert feature.shape == (6, 256, 32, 32)
+        assert hand_region(feature, 0.8, 32).shape == (6, 256, 32, 32)
         vector, joints2d = method.spatial(feature)
-        assert vector.shape == (14, 256)
-        assert joints2d.shape == (14, 21, 2)
-        enhanced, shape = method.temporal(vector.unflatten(0, (2, 7)))
-        assert enhanced.shape == (2, 7, 256)
+        assert vector.shape == (6, 256)
+        assert joints2d.shape == (6, 21, 2)
+        enhanced, shape = method.temporal(vector.unflatten(0, (2, 3)))
+        assert enhanced.shape == (2, 3, 256)
         assert shape.shape == (2, 10)
         heads = method.heads(enhanced.flatten(0, 1), joints2d)
         sizes = {"pose": 96, "forward": 96, "backward": 96, "confidence": 1}
-        assert {name: value.shape for name, value in heads.items()} == {n: (14, size) for n, size in sizes.items()}
+        assert {name: value.shape for name, value in heads.items()} == {n: (6, size) for n, size in sizes.items()}
         output = method(image, batch)
     assert output["rotations"].shape == (2, 16, 3, 3)
     prediction = method.lift(output, batch)

@@ -23,7 +23,7 @@ SWITCHES = {
 UNMOVED = {
     "frames alone": "temporal.decoder.query",
     "one frame": "temporal.decoder.query",
-    "decoders of DETR": "decoder.layers.0.own.",
+    "decoders of DETR": "decoder.layers.0.own",
 }
 FUSION = ("forward_head", "backward_head", "confidence_head")
 

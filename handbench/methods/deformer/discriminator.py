@@ -29,7 +29,8 @@ class MotionDiscriminator(nn.Module):
             nn.Linear(width, width),
             nn.Tanh(),
             nn.Dropout(config.dropout),
-            nn.Linear(width, 1),
+            # the same for all frames means nothing under a softmax
+            nn.Linear(width, 1, bias=False),
         )
         self.score = nn.Linear(width, 1)
 

@@ -45,7 +45,8 @@ class SpatialTransformer(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(width, width),
             nn.ReLU(inplace=True),
-            nn.Linear(width, JOINTS),
+            # the same for all cells means nothing under a softmax
+            nn.Linear(width, JOINTS, bias=False),
         )
         self.softmax = SpatialSoftmax()
         # the paper's skip connection

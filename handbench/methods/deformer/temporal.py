@@ -56,7 +56,8 @@ class MotionHeads(nn.Module):
         if config.aggregation != "center":
             heads |= {name: near_nothing(nn.Linear(second, SIX)) for name in ("forward", "backward")}
         if config.aggregation == "dynamic":
-            heads["confidence"] = near_nothing(nn.Linear(second, 1))
+            # the same for all frames means nothing under a softmax
+            heads["confidence"] = near_nothing(nn.Linear(second, 1, bias=False))
         self.heads = nn.ModuleDict({f"{name}_head": head for name, head in heads.items()})
 
     def forward(self, feature: Tensor, joints2d: Tensor) -> dict[str, Tensor]:
@@ -81,7 +82,8 @@ class MonocularHeads(nn.Module):
 def near_nothing(head: nn.Linear) -> nn.Linear:
     """So that the first guess is next to nothing."""
     nn.init.xavier_uniform_(head.weight, gain=0.01)
-    nn.init.zeros_(head.bias)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)
     return head
 
 
