@@ -192,7 +192,10 @@ def test_unaligned_errors_of_rows_that_were_given_their_root_stand_apart(tmp_pat
 
 @pytest.mark.parametrize("name", table_names())
 def test_footnotes_are_numbered_as_they_come_and_said_once(name):
-    built = table(record(), record("freihand@1-aaaa", 9, weights=RANDOM), record(weights=RANDOM), name=name)
+    own = {"name": load_spec(name).protocol}
+    results = [record(**own), record("another@1-aaaa", 9, weights=RANDOM, **own), record(weights=RANDOM, **own)]
+    built = table(*results, name=name)
+    assert len(measured(built)) == 3
     seen = [mark for head in built.heads for mark in head.marks]
     for section in built.sections:
         for row in section.rows:
@@ -303,11 +306,18 @@ def test_latex_holds_its_provenance_and_can_be_a_document():
 
 def test_latex_columns_are_complete():
     for name in table_names():
-        body = to_latex(table(record(), record("freihand@1-aaaa", 9, weights=RANDOM), name=name))
-        columns = 8 if load_spec(name).backbone else 7
-        rows = [line for line in body.splitlines() if line.endswith(r"\\") and " & " in line]
-        assert len(rows) > 12
-        assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {columns - 1}
+        spec = load_spec(name)
+        results = [record(name=spec.protocol), record("another@1-aaaa", 9, name=spec.protocol, weights=RANDOM)]
+        built = table(*results, name=name)
+        body = to_latex(built)
+        columns = len(spec.columns) + 2 + spec.backbone + spec.input
+        rows = [line for line in body.splitlines() if line.endswith((r"\\", r"\\*[-2pt]")) and " & " in line]
+        assert len(rows) == sum(len(s.rows) + len([r for r in s.rows if r.measured]) for s in built.sections) + (
+            body.count(r"\toprule") * (3 if any(column.group for column in spec.columns) else 2)
+        )
+        for row in rows:
+            spanned = sum(int(width) - 1 for width in re.findall(r"\\multicolumn\{(\d+)\}\{c\}", row))
+            assert len(re.findall(r"(?<!\\)&", row)) + spanned == columns - 1
 
 
 def test_markdown_holds_every_row_and_footnote():
