@@ -58,11 +58,9 @@ class Column(BaseModel):
         names = [name for name, _, _ in BUCKETS]
         if self.bucket is not None and self.bucket not in names:
             raise ValueError(f"no bucket is called {self.bucket!r}{did_you_mean(self.bucket, names)}")
-        for key, of in (("split", self.published), ("bucket", self.measured)):
-            if getattr(self, key) is not None and of is None:
-                raise ValueError(
-                    f"a column with a {key} says of what: `{'published' if key == 'split' else 'measured'}`"
-                )
+        for key, of in (("split", "published"), ("bucket", "measured")):
+            if getattr(self, key) is not None and getattr(self, of) is None:
+                raise ValueError(f"a column with a {key} says of what: `{of}`")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Tables of Deformer: published splits as columns of one row, measured figures by bucket, counts and what is missing."""
+"""Tables of Deformer: published splits as columns of one row, measured figures by bucket, and what is missing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import csv
 import pytest
 
 from handbench.errors import UsageError
+from handbench.evaluation.buckets import BUCKETS
 from handbench.places import shipped
 from handbench.report.latex import to_latex
 from handbench.report.markdown import to_markdown
@@ -31,17 +32,17 @@ def lines(mpjpe, auc, n):
 
 def by_bucket(*values, unknown=0):
     """(mpjpe, auc, n) of each of the four buckets, the empty ones as an evaluation has them."""
-    names = ("0-25 %", "25-50 %", "50-75 %", "75-100 %")
+    names = [name for name, _, _ in BUCKETS]
     found = {
         name: {"range": [], "n": value[2], "summary": lines(*value)} for name, value in zip(names, values, strict=True)
     }
     return found | ({"unknown": {"range": None, "n": unknown, "summary": []}} if unknown else {})
 
 
-BUCKETS = by_bucket((5.0, 0.9, 1400), (6.25, 0.8754, 60), (7.126, 0.85, 40), (None, None, 0))
+COVERED = by_bucket((5.0, 0.9, 1400), (6.25, 0.8754, 60), (7.126, 0.85, 40), (None, None, 0))
 
 
-def made(buckets=BUCKETS, protocol_id=OFFICIAL, whole=(5.126, 0.8976), **row):
+def made(buckets=COVERED, protocol_id=OFFICIAL, whole=(5.126, 0.8976), **row):
     one = record(protocol_id, 1500, name="deformer-dexycb", method="deformer", **row)
     return one | {"summary": lines(*whole, 1500), "per_bucket": buckets}
 
@@ -154,7 +155,7 @@ def test_neighbours_of_a_group_share_a_head():
         (
             'measured = { metric = "auc", alignment = "procrustes-official" }\n',
             "",
-            "a column with a bucket says of what",
+            "with a bucket says of what",
         ),
     ],
 )
