@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import DataLoader
 
 from handbench.console import progress, say, warn
+from handbench.errors import InvalidError
 from handbench.hands.record import Hands
 from handbench.inference.checkpoint import build, file_digest, read_checkpoint
 from handbench.inference.crops import Crops, to_device
@@ -30,6 +31,7 @@ def predict(
     """Run the checkpoint's method over every sample of `truth` into `out`; resumes where an earlier run was stopped."""
     record = read_checkpoint(checkpoint, method=method)
     model = build(record).to(device)
+    _require_occlusion(model, truth)
     about = record["about"]
     digest = file_digest(checkpoint)
     meta: dict[str, Any] = {
@@ -84,6 +86,17 @@ def predict(
 def _without_box(truth: HandsFile) -> int:
     """How many samples have no box, as where no joint is annotated."""
     return int((~np.isfinite(truth.column("box")).all(1)).sum()) if "box" in truth.fields else 0
+
+
+def _require_occlusion(model: Method, truth: HandsFile) -> None:
+    """Raises InvalidError where the method is given how much of each hand is covered, and the truth never says it."""
+    if "occlusion" not in model.given:
+        return
+    if "visible_fraction" not in truth.fields or np.isnan(truth.column("visible_fraction")).all():
+        raise InvalidError(
+            f"{truth.path} does not say how much of each hand is covered, which {model.name} is given.",
+            "Take a dataset that does, as dexycb or handsynth-video, or a variant that weighs frames otherwise.",
+        )
 
 
 def crops_for(model: Method, file: HandsFile, margin: float, index: NDArray | None = None) -> Crops:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.utils.data import default_collate
 
 from handbench.hands.record import Hands
-from handbench.inference.crops import Crops
+from handbench.inference.crops import GIVEN_KEYS, Crops, given_quantity
 from handbench.inference.windows import windows_of
 from handbench.methods.base import Method
 from handbench.store.hands_file import HandsFile
@@ -48,6 +48,7 @@ class Decoded:
 class WindowCrops(Crops):
     """As `Crops`, an item a window; `index` are the samples that are predicted, sorted.
 
+    Of a frame that only stands beside those of its window, what is given is NaN where its truth does not have it.
     Each process keeps as many pictures decoded as windows in the order of the file share.
     """
 
@@ -76,6 +77,8 @@ class WindowCrops(Crops):
     def __getitem__(self, item: int) -> dict[str, Any]:
         index = self.windows.index[item]
         frames = {int(at): self.decoded.get(int(at), self)[0] for at in np.unique(index)}
+        for at in index[self._answering(index, self.windows.repeated[item])]:
+            self._require_given(frames[int(at)])
         least = largest_side(frames.values()) if self.margin else 0.0
         crops = {at: self._frame(at, hands, least) for at, hands in frames.items()}
         return stacked([crops[int(at)] for at in index], self.windows.repeated[item])
@@ -86,6 +89,22 @@ class WindowCrops(Crops):
             sample["visible_fraction"] = visible_fraction(hands)
         return sample
 
+    def quantity(self, hands: Hands, name: str) -> NDArray:
+        """NaN where the truth does not have it: of the frames that are predicted `_require_given` asks for it."""
+        return given_quantity(hands, name)
+
+    def _require_given(self, hands: Hands) -> None:
+        """Raises InvalidError where the truth of a frame that is predicted lacks a given quantity."""
+        for name in self.given:
+            if name in GIVEN_KEYS:
+                super().quantity(hands, name)
+
+    def _answering(self, index: NDArray, repeated: NDArray) -> NDArray:
+        """Which frames of windows (...,T) are predicted, bool: their centres, or all that are wanted (`stride`)."""
+        if self.stride > 1:
+            return ~repeated & np.isin(index, self.index)
+        return np.broadcast_to(np.arange(self.length) == self.length // 2, index.shape)
+
     def picture(self, at: int) -> NDArray:
         return self.decoded.get(at, self)[1]
 
@@ -93,13 +112,9 @@ class WindowCrops(Crops):
         return collate_windows(items)
 
     def answers(self, batch: dict[str, Any]) -> tuple[NDArray, NDArray]:
-        at = batch["index"].cpu().numpy()
-        if self.stride == 1:
-            centres = at.reshape(-1, self.length)[:, self.length // 2]
-            return np.arange(len(centres)), centres
-        own = ~batch["repeated"].cpu().numpy()
-        rows = np.flatnonzero(own & np.isin(at, self.index))
-        return rows, at[rows]
+        index, repeated = (batch[key].cpu().numpy().reshape(-1, self.length) for key in ("index", "repeated"))
+        found = self._answering(index, repeated)
+        return np.flatnonzero(found) if self.stride > 1 else np.arange(len(index)), index[found]
 
 
 def largest_side(frames: Iterable[Hands]) -> float:

@@ -81,7 +81,7 @@ class Prediction(NamedTuple):
 
 
 class Need(NamedTuple):
-    """Fields of `Hands` that a loss needs, what for, and the setting that does without (empty: none does)."""
+    """Fields of `Hands` that training needs, what for, and the setting that does without (empty: none does)."""
 
     fields: tuple[str, ...]
     purpose: str
@@ -164,7 +164,7 @@ class Method(nn.Module, ABC):
         return 0.0
 
     def needs(self) -> list[Need]:
-        """What the losses need of the training set; training says at its start what is missing."""
+        """What is needed of the training set; training says at its start what is missing."""
         return []
 
     def check_batch(self, size: int) -> None:

@@ -71,12 +71,18 @@ def error_by_joint(row: str, result: Result, alignment: str) -> Line:
 def confidence_by_occlusion(row: str, result: Result, predictions: HandsFile) -> Line:
     """What the predictions say of themselves.
 
-    Raises InvalidError where they have no confidence, or are not of the samples of the result.
+    Raises InvalidError where they have no confidence, or are not what was scored.
     """
     if "confidence" not in predictions.fields:
         raise InvalidError(
             f"{predictions.path} has no confidence: its method does not say how far it trusts a hand.",
             "Take a method that does, such as deformer, or dahyf with its 2D branch.",
+        )
+    scored = result.provenance.get("predictions_digest")
+    if scored is not None and scored != predictions.digest():
+        raise InvalidError(
+            f"{predictions.path} is not what {row} was scored on.",
+            f"`handbench eval --protocol {result.protocol['name']}` scores it again; or give the row's own predictions.",
         )
     place = {str(name): i for i, name in enumerate(predictions.ids)}
     try:

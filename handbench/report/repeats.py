@@ -23,7 +23,7 @@ def with_repeats(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Such a record has `seeds` in its row. Each of its figures, of all samples and of each bucket, is the mean of the
     runs, `spread` their standard deviation (n - 1) and `runs` their number; an interval over samples it has none.
     """
-    groups = runs_of_one(records, lambda record: repr((record["protocol"]["id"], record["n"])))
+    groups = runs_of_one(records, lambda record: repr((record["protocol"]["id"], record["n"], _counts(record))))
     first = {id(group[0]): _as_one(group) for group in groups}
     rest = {id(record) for group in groups for record in group[1:]}
     return [first.get(id(record), record) for record in records if id(record) not in rest]
@@ -106,10 +106,12 @@ def _means(summaries: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def _means_by_bucket(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same by bucket; empty where the runs were not scored by the same ones."""
-    counts = [{name: bucket["n"] for name, bucket in run.items()} for run in runs]
-    if any(count != counts[0] for count in counts):
-        return {}
+    """The same by bucket: runs of one thing have the same ones."""
     return {
         name: {**bucket, "summary": _means([run[name]["summary"] for run in runs])} for name, bucket in runs[0].items()
     }
+
+
+def _counts(record: dict[str, Any]) -> dict[str, int]:
+    """How many samples each bucket has."""
+    return {name: bucket["n"] for name, bucket in (record.get("per_bucket") or {}).items()}

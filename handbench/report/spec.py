@@ -35,7 +35,7 @@ class Column(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
-    unit: Literal["mm", "ratio", "frame/s", "M", "G"]
+    unit: Literal["mm", "ratio", "frame/s", "M", "G", "mm/s^2", "mm/frame^2"]
     better: Literal["lower", "higher"]
     decimals: int
     group: str = ""

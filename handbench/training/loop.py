@@ -188,7 +188,7 @@ class Trainer:
             apart = {name: value.detach() for name, value in output.items()}
             loss = self.method.adversary_loss(apart, batch)
             self._require_finite(loss, {ADVERSARY: loss})
-            # the method's own step left gradients in it
+            # what its last step left
             self.adversary_optimiser.zero_grad()
             self.fabric.backward(loss)
             self.adversary_optimiser.step()

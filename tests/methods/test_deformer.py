@@ -28,6 +28,7 @@ def test_it_is_found_by_its_name():
     ("changes", "words"),
     [
         ({"frames": 4}, "odd"),
+        ({"frames": 1}, "greater than or equal to 3"),
         ({"exchange": False}, "aggregation=center"),
         ({"heads": 7}, "no multiple of 7 heads"),
         ({"loss": {"points": "max"}}, "maxmse"),

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from handbench.errors import InvalidError
+from handbench.recipe import Data, Recipe, Train
+from handbench.training.plan import Plan
+from handbench.training.train import _check
 from tests.methods.deformer_tiny import build, perfect, run, windows
+from tests.video_file import video_file
 
 SWITCHES = {
     "full": {},
@@ -16,13 +21,11 @@ SWITCHES = {
     "frames alone": {"aggregation": "center", "exchange": False},
     "as in the text": {"joints_to": "memory", "mono_head": "spatial", "loss": {"smooth": 2}},
     "plain squares": {"loss": {"points": "mse"}, "discriminator": {"enabled": False}},
-    "one frame": {"frames": 1},
     "decoders of DETR": {"query_attention": True},
 }
 # attention among one: the weight is 1, whatever asks; and what DETR's first layer attends to is zero
 UNMOVED = {
     "frames alone": "temporal.decoder.query",
-    "one frame": "temporal.decoder.query",
     "decoders of DETR": "decoder.layers.0.own",
 }
 FUSION = ("forward_head", "backward_head", "confidence_head")
@@ -44,16 +47,14 @@ def test_every_parameter_learns_and_the_discriminator_from_its_own_loss_alone(ha
     output, terms = run(method, batch)
     expected = {"joints", "vertices", "rotations", "shape", "joints2d"}
     if name not in ("center", "frames alone"):
-        expected |= {"fused"} | ({"motion_forward", "motion_backward"} if name != "one frame" else set())
-    if name not in ("plain squares", "one frame"):
+        expected |= {"fused", "motion_forward", "motion_backward"}
+    if name != "plain squares":
         expected |= {"adversarial"}
     if name == "as in the text":
         expected |= {"monocular", "smooth"}
     assert set(terms) == expected
     torch.stack(list(terms.values())).sum().backward()
     for key, parameter in own(method).items():
-        if name == "one frame" and any(head in key for head in FUSION):
-            continue
         assert parameter.grad is not None, key
         assert parameter.grad.isfinite().all(), key
         assert parameter.grad.any() or UNMOVED.get(name, "no name") in key, key
@@ -147,6 +148,20 @@ def test_without_a_truth_its_losses_are_left_out(hand, make_batch):
     assert method.needs() == []
     needs = build(hand).needs()
     assert [need.without for need in needs] == ["model.loss.mesh=false", "model.loss.mano=false"]
+
+
+def test_weights_by_occlusion_are_trained_only_where_it_is_known(hand, tmp_path):
+    method = build(hand, train=False, aggregation="occlusion", loss={"mano": False, "mesh": False})
+    data = {"known": video_file(tmp_path / "known.h5", (3, 3))}
+    data["not"] = video_file(tmp_path / "not.h5", (3, 3), visible_fraction=None)
+    recipe = Recipe(method="deformer", variant="full", size="full", model={}, data=Data(), train=Train())
+    plans = {name: Plan(recipe, file, hand, tmp_path / name) for name, file in data.items()}
+    _check(method, plans["known"])
+    with pytest.raises(
+        InvalidError, match="has no visible_fraction, which the aggregation by occlusion of deform"
+    ) as e:
+        _check(method, plans["not"])
+    assert "model.aggregation=average" in e.value.hint
 
 
 def test_smoothness_is_of_the_first_or_also_of_the_second_difference(hand, make_batch):

@@ -58,8 +58,8 @@ def test_it_fits_16_images(handbench, home, keep, method):
 TRACKS, LENGTH, KEPT = 3, 32, (1, 11, 21, 31)
 WINDOWS = (
     *("data.rotation=0", "data.scale=0", "data.shift=0", "data.colour=0"),
-    *("train.epochs=300", "train.batch=8", "train.lr=1e-3", "train.lr_decay=0.2", "train.lr_decay_every=220"),
-    *("model.dropout=0", "train.validate_every=1000", "train.workers=0"),
+    *("train.epochs=360", "train.batch=8", "train.lr=1e-3", "train.lr_decay=0.2", "train.lr_decay_every=260"),
+    *("model.input=64", "model.dropout=0", "train.validate_every=1000", "train.workers=0"),
 )
 
 

@@ -35,7 +35,8 @@ ALIKE = {
 DATA = {"deformer": "handsynth-video-small"}
 # one or two steps of whole batches; B32 contrasts 32 pairs
 QUICK = ("data.limit=32", "train.epochs=1", "train.pretrain_epochs=0", "train.workers=0")
-WINDOWS = ("data.limit=8", *QUICK[1:])
+# neighbours one frame apart: eight frames hold whole windows
+WINDOWS = ("data.limit=8", "model.gap=1", *QUICK[1:])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -115,6 +116,9 @@ def test_every_variant_trains_at_size_tiny(handbench, home, method):
         assert all(torch.isfinite(value).all() for value in record["state"].values() if value.is_floating_point())
         about = record["about"]
         assert about["variant"] == variant.name
+        if method in DATA and "center" not in variant.name and variant.name != "per_frame":
+            logged = json.loads((best.parent / "log.jsonl").read_text().splitlines()[-1])
+            assert logged["loss/motion_forward"] > 0, variant.name
         assert set(about["changed"]) >= set(quick)
         assert (about["init"] is not None) == (load_recipe(method, variant.name).train.init is not None)
 

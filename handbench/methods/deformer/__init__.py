@@ -99,6 +99,8 @@ class Deformer(Method):
         if loss.mano:
             purpose = "the losses of MANO's parameters and the motion discriminator"
             needs.append(Need(("mano_pose", "mano_shape"), purpose, "model.loss.mano=false"))
+        if self.config.aggregation == "occlusion":
+            needs.append(Need(("visible_fraction",), "the aggregation by occlusion", "model.aggregation=average"))
         return needs
 
     def begin_training(self, pretrained: bool = True) -> None:
@@ -192,15 +194,14 @@ class Deformer(Method):
             centre = self._predicted(index)
             fused = Hands(output["joints"], output["vertices"], output["rotations"])
             terms["fused"] = _sum(hand_losses(fused, truth.at(centre, truth.real[centre]), config))
-            if frames > 1:
-                of_windows = index.view(-1, frames)
-                steps = {"forward": (slice(0, -1), slice(1, None)), "backward": (slice(1, None), slice(0, -1))}
-                for name, (start, end) in steps.items():
-                    source, target = of_windows[:, start].flatten(), of_windows[:, end].flatten()
-                    moved = _matrices(output["pose"][source] + output[name][source])
-                    hands = self._hands(moved, output["shape"][source], batch["mirrored"][source])
-                    terms[f"motion_{name}"] = _sum(hand_losses(hands, truth.at(target, truth.real[source]), config))
-        if config.smooth and frames > 1:
+            of_windows = index.view(-1, frames)
+            steps = {"forward": (slice(0, -1), slice(1, None)), "backward": (slice(1, None), slice(0, -1))}
+            for name, (start, end) in steps.items():
+                source, target = of_windows[:, start].flatten(), of_windows[:, end].flatten()
+                moved = _matrices(output["pose"][source] + output[name][source])
+                hands = self._hands(moved, output["shape"][source], batch["mirrored"][source])
+                terms[f"motion_{name}"] = _sum(hand_losses(hands, truth.at(target, truth.real[source]), config))
+        if config.smooth:
             terms["smooth"] = smooth_loss(each, truth.real.view(-1, frames), config.smooth)
         if "monocular_pose" in output:
             alone = self._hands(_matrices(output["monocular_pose"]), output["monocular_shape"], batch["mirrored"])

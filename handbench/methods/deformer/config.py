@@ -36,7 +36,7 @@ class DiscriminatorConfig(ModelConfig):
 
 class DeformerConfig(ModelConfig):
     # T, and the frames from one of a window to the next
-    frames: int = Field(default=7, ge=1)
+    frames: int = Field(default=7, ge=3)
     gap: int = Field(default=10, ge=1)
     # warp to the centre frame (a window predicts one frame), or to every frame (it predicts all: stride T)
     fuse: Literal["center", "all"] = "center"
@@ -72,7 +72,7 @@ class DeformerConfig(ModelConfig):
     @model_validator(mode="after")
     def _fits(self) -> DeformerConfig:
         if self.frames % 2 == 0:
-            raise ValueError("frames is odd: a window has a frame in its middle")
+            raise ValueError("frames is odd, 3 or more: a window has as many frames before its middle as after")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is no multiple of {self.heads} heads")
         if not self.exchange and self.aggregation != "center":
@@ -81,4 +81,4 @@ class DeformerConfig(ModelConfig):
 
     @property
     def adversarial(self) -> bool:
-        return self.discriminator.enabled and self.loss.mano and self.frames > 1
+        return self.discriminator.enabled and self.loss.mano
