@@ -55,6 +55,7 @@ class Train(Section):
     pretrain_epochs: int = Field(0, ge=0)
     batch: int = Field(32, gt=0)
     lr: float = Field(1e-3, gt=0)
+    adversary_lr: float = Field(1e-3, gt=0, description="of the part that is trained against the rest")
     lr_decay: float = Field(0.25, gt=0, le=1)
     lr_decay_every: int = Field(50, gt=0)
     weight_decay: float = Field(1e-2, ge=0)

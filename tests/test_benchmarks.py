@@ -67,3 +67,19 @@ def test_preparation_beside_its_bare_limit(tmp_path):
         assert case["case"] in ran.stdout
         assert case["share"] == pytest.approx(case["prep_per_s"] / case["limit_per_s"], rel=1e-6)
         assert 0 < case["share"] < 2, "a share above the limit's means that nothing was done"
+
+
+def test_windows_beside_what_decoding_allows(tmp_path):
+    script, record = SCRIPT.with_name("windows.py"), tmp_path / "windows.json"
+    ran = subprocess.run(
+        [sys.executable, str(script), "--quick", "--json", str(record)], capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    cases = json.loads(record.read_text())["cases"]
+    assert [case["case"] for case in cases] == [f"gap {gap}, stride {stride}" for gap in (1, 10) for stride in (1, 7)]
+    for case in cases:
+        assert case["case"] in ran.stdout
+        assert case["decodes_per_frame"] == 1
+        assert case["share"] == pytest.approx(case["windows_per_s"] / case["limit_per_s"], rel=1e-6)
+        # a whole window at stride 1 is seven crops of pictures that are decoded already
+        assert 0.02 < case["share"] < 2

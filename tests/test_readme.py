@@ -50,6 +50,10 @@ def test_the_chain_on_the_synthetic_hand(tmp_path):
     assert "clip-hand3d tiny (random CLIP, scratch)" in table
     assert "mean-pose" in table
     assert r"\begin{" in said["handbench eval --table 1 --latex"]
+    by_occlusion = said["handbench eval --table deformer.1"]
+    assert "HandOccNet (CVPR 2022)" in by_occlusion
+    assert "| deformer tiny (scratch)" in by_occlusion
+    assert "Samples by covered share: 0-25 %" in by_occlusion
     assert "clip-hand3d/full.tiny/0" in said["handbench ls"]
     assert "2 runs, seeds 0, 1" in said["handbench eval --protocol handsynth-source"]
     assert "mean ± s.d. of 2" in said["handbench eval --cross handsynth-source:handsynth-target"]

@@ -29,6 +29,12 @@ OfProtocol = Annotated[str, typer.Option(help="whose test set to draw")]
 Data = Annotated[Path | None, typer.Option(help="a prepared file, instead of the protocol's")]
 Out = Annotated[Path | None, typer.Option(help="the PNG (default: in HANDBENCH_HOME/pictures)")]
 Json = Annotated[str | None, typer.Option(metavar="FILE", help="write the numbers there too; - is stdout")]
+Rows = Annotated[list[str], typer.Argument(help="rows in HANDBENCH_HOME/results/PROTOCOL, or result files (.h5)")]
+Scored = Annotated[str, typer.Option("--protocol", help="that they were scored under")]
+Aligned = Annotated[
+    str | None,
+    typer.Option("--alignment", help="of the errors (default: procrustes-official, procrustes, or the first)"),
+]
 
 
 class Space(StrEnum):
@@ -128,6 +134,98 @@ def pck(
     path = out or places.home() / "pictures" / chosen.name / f"pck-{space.value}-{aligned}.png"
     draw_curves(curves, space.value, aligned, path)
     _say(path, json, curves_record(curves, space.value, aligned))
+
+
+@app.command()
+def occlusion(
+    rows: Rows, protocol: Scored = "deformer-dexycb", alignment: Aligned = None, out: Out = None, json: Json = None
+) -> None:
+    """Draw the error of scored rows against the covered share of the hand, with a band: a bootstrap over captures.
+
+    Example: handbench report occlusion mean-pose-full-0 --protocol handsynth-video
+    """
+    from handbench.report.occlusion_figures import draw_by_occlusion, error_by_occlusion
+
+    scored, aligned, path = _scored(rows, protocol, alignment, out, json, "occlusion")
+    lines = [error_by_occlusion(row, result, aligned) for row, result in scored]
+    draw_by_occlusion(lines, "mean joint error (mm)", _title(scored, aligned), path)
+    _say_lines(path, json, lines, scored, aligned, "occlusion")
+
+
+@app.command()
+def joints(
+    rows: Rows, protocol: Scored = "deformer-dexycb", alignment: Aligned = None, out: Out = None, json: Json = None
+) -> None:
+    """Draw the errors of scored rows joint by joint.
+
+    Example: handbench report joints mean-pose-full-0 --protocol handsynth-video
+    """
+    from handbench.report.occlusion_figures import draw_joints, error_by_joint
+
+    scored, aligned, path = _scored(rows, protocol, alignment, out, json, "joints")
+    lines = [error_by_joint(row, result, aligned) for row, result in scored]
+    draw_joints(lines, _title(scored, aligned), path)
+    _say_lines(path, json, lines, scored, aligned, "joints")
+
+
+@app.command()
+def confidence(
+    rows: Rows,
+    protocol: Scored = "deformer-dexycb",
+    predictions: Annotated[
+        Path | None, typer.Option(help="of the one row (default: those in HANDBENCH_HOME/predictions/PROTOCOL)")
+    ] = None,
+    out: Out = None,
+    json: Json = None,
+) -> None:
+    """Draw how far predictions trust themselves against the covered share of the hand.
+
+    Example: handbench report confidence deformer-full-0 --protocol handsynth-video
+    """
+    from handbench import places
+    from handbench.errors import UsageError
+    from handbench.report.occlusion_figures import confidence_by_occlusion, draw_by_occlusion
+    from handbench.store.hands_file import HandsFile
+
+    if predictions is not None and len(rows) > 1:
+        raise UsageError("--predictions are those of one row.", "Give one row, or leave --predictions out.")
+    scored, _, path = _scored(rows, protocol, None, out, json, "confidence")
+    lines = []
+    for row, result in scored:
+        own = predictions or places.predictions_file(result.protocol["name"], Path(row.removesuffix(".h5")).name)
+        with HandsFile(own, "Give the row's predictions: --predictions FILE.h5.") as file:
+            lines.append(confidence_by_occlusion(row, result, file))
+    draw_by_occlusion(lines, "mean confidence", _title(scored, None), path)
+    _say_lines(path, json, lines, scored, None, "confidence")
+
+
+def _scored(
+    rows: list[str], protocol: str, alignment: str | None, out: Path | None, json: str | None, kind: str
+) -> tuple[Any, str, Path]:
+    """The results of the rows, the alignment of their errors, and where the picture goes."""
+    from handbench import places
+    from handbench.evaluation.protocol import load
+    from handbench.report.scored_rows import alignment_of_errors, read_scored
+    from handbench.store.atomic import spare
+
+    chosen = load(protocol)
+    for target in (out, json):
+        spare(target, *(Path(row) for row in rows))
+    scored = read_scored(rows, chosen)
+    aligned = alignment_of_errors(scored, alignment)
+    name = kind if kind == "confidence" else f"{kind}-{aligned}"
+    return scored, aligned, out or places.home() / "pictures" / chosen.name / f"{name}.png"
+
+
+def _title(scored: Any, alignment: str | None) -> str:
+    first = scored[0][1]
+    return ", ".join([str(first.protocol["id"]), *([alignment] if alignment else []), f"n = {first.n:,}"])
+
+
+def _say_lines(path: Path, json: str | None, lines: Any, scored: Any, alignment: str | None, kind: str) -> None:
+    from handbench.report.occlusion_figures import lines_record
+
+    _say(path, json, lines_record(lines, str(scored[0][1].protocol["id"]), alignment, kind))
 
 
 def _trained(

@@ -17,6 +17,7 @@ def synth(
     n_eval: Annotated[int | None, typer.Option(min=1, help="evaluation samples (default: half of N)")] = None,
     sequences: Annotated[int | None, typer.Option(min=1, help="sets of sequences: how many")] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="and of how many frames, at most")] = None,
+    cameras: Annotated[int | None, typer.Option(min=1, help="dexycb: by how many of its eight")] = None,
     seed: Annotated[int, typer.Option(min=0, help="which samples")] = 0,
 ) -> None:
     """Write an official layout from the synthetic hand.
@@ -35,10 +36,12 @@ def synth(
 
     module = writer(dataset)
     usual: Size = module.SIZE
+    if cameras is not None and dataset != "dexycb":
+        raise UsageError(f"--cameras is for dexycb, not for {dataset}.", "Leave it out.")
     if usual.sequences:
         if n is not None or n_eval is not None:
             raise UsageError(f"{dataset} is a set of sequences.", "Give --sequences and --frames.")
-        size = Size(sequences=sequences or usual.sequences, frames=frames or usual.frames)
+        size = Size(sequences=sequences or usual.sequences, frames=frames or usual.frames, cameras=cameras or 0)
     else:
         if sequences is not None or frames is not None:
             raise UsageError(f"{dataset} is a set of single images.", "Give --n, and --n-eval.")

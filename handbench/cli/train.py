@@ -69,7 +69,7 @@ def train(
     where = choose_device(device)
     name = chosen.data.train
     path = Path(name) if name.endswith(".h5") else places.prepared(name, "train")
-    file = HandsFile(path, f"`handbench prep {name}` makes it.")
+    file = HandsFile(path, f"`handbench prep {_dataset_of(name)}` makes it.")
     model = choose_hand(hand, file.meta, find(chosen.method).needs_hand)  # type: ignore[arg-type]
     for one in range(seed, seed + seeds):
         folder = out or places.run_folder(chosen.method, chosen.label, one)
@@ -80,3 +80,12 @@ def train(
             f"hand model: {model.source}" + (f", seed {one}" if seeds > 1 else "")
         )
         print(run(plan, where, restart=restart))
+
+
+def _dataset_of(name: str) -> str:
+    """What `handbench prep` is told of training data: `dexycb-s0` is a split of dexycb."""
+    from handbench import datasets
+
+    dataset, _, setup = name.rpartition("-")
+    whole = name in datasets.names() or dataset not in datasets.names()
+    return name if whole else f"{dataset} --split {setup}-train"

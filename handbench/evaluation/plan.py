@@ -97,6 +97,8 @@ def plan(true: Source, predicted: Source, protocol: Protocol) -> tuple[Plan, lis
     if protocol.buckets and not buckets:
         said.append("The truth does not say how much of each hand is covered: there are no occlusion buckets.")
     fps = in_time and "fps" in true.fields
+    if not fps and any(metric.name == "acceleration" for metric, _ in rows):
+        said.append("The truth records no frame rate: acceleration is given in mm/frame^2, and not in m/s^2.")
     masked = protocol.joints != "annotated" or not _all_annotated(true)
     return Plan(protocol, rows, mesh, same, buckets, in_time, fps, masked), said
 

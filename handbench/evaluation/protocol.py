@@ -16,7 +16,7 @@ from handbench.hands.joints import JOINT_NAMES
 from handbench.places import shipped
 from handbench.sections import read_toml, require_known, validated
 
-Given = Literal["root", "root depth", "scale", "box", "side", "camera"]
+Given = Literal["root", "root depth", "scale", "box", "side", "camera", "occlusion"]
 OFFICIAL_FILES = "official files"
 # the source of a truth that does not say where it is from: it is not taken for official
 NOT_SAID = "a source that is not said"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from handbench.errors import InvalidError
 from handbench.hands.camera import crop_camera, square_crop
@@ -48,13 +49,37 @@ class Crops(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.index)
 
+    def only(self, index: NDArray) -> Crops:
+        """The same of these samples of the file alone."""
+        part = copy.copy(self)
+        part.index = index
+        return part
+
+    def collate(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """Items -> a batch."""
+        return default_collate(items)
+
+    def answers(self, batch: dict[str, Any]) -> tuple[NDArray, NDArray]:
+        """Which rows of a batch's prediction to keep, and which samples of the file they are of."""
+        at = batch["index"].cpu().numpy()
+        return np.arange(len(at)), at
+
     def __getitem__(self, item: int) -> dict[str, Any]:
         at = int(self.index[item])
         hands = self.file.read(at, at + 1)
         return self.crop(at, hands, self.affine(hands))
 
-    def affine(self, hands: Hands, rotation: float = 0.0, scale: float = 1.0, shift: NDArray | float = 0.0) -> NDArray:
-        """The affine (2,3) from the stored image to the crop, varied by what augmentation draws."""
+    def affine(
+        self,
+        hands: Hands,
+        rotation: float = 0.0,
+        scale: float = 1.0,
+        shift: NDArray | float = 0.0,
+        least: float = 0.0,
+    ) -> NDArray:
+        """The affine (2,3) from the stored image to the crop, varied by what augmentation draws; where the hand has a
+        box, its side counts for `least` px at least.
+        """
         if self.margin and hands.box is None:
             raise InvalidError(f"{self.file.path} has no hand boxes, and the method is given the box.")
         width, height = np.asarray(hands.image_size)[0]
@@ -64,6 +89,8 @@ class Crops(Dataset[dict[str, Any]]):
         if not np.isfinite(box).all():
             # no joint of this hand is annotated
             box = whole
+        elif (more := least - (box[2:] - box[:2]).max()) > 0 and self.margin:
+            box = box + more / 2 * np.array([-1, -1, 1, 1])
         side = (box[2:] - box[:2]).max()
         box = box + np.tile(shift * side * np.ones(2), 2)
         affine = square_crop(box, self.size, (self.margin or 1.0) * scale, rotation)
@@ -74,12 +101,7 @@ class Crops(Dataset[dict[str, Any]]):
 
     def crop(self, at: int, hands: Hands, affine: NDArray, rotation: float = 0.0) -> dict[str, Any]:
         """The sample's image, camera and given quantities under one affine."""
-        encoded = np.frombuffer(self.file.image(at), np.uint8)
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-        if image is None:
-            raise InvalidError(
-                f"The image of {hands.id[0]} in {self.file.path} cannot be decoded.", "Prepare it again."
-            )
+        image = self.picture(at)
         sample = {
             "image": np.ascontiguousarray(warp(image, affine, self.size)[:, :, ::-1].transpose(2, 0, 1)),
             "affine": affine.astype(np.float32),
@@ -93,6 +115,18 @@ class Crops(Dataset[dict[str, Any]]):
             if name in GIVEN_KEYS:
                 sample[GIVEN_KEYS[name]] = self.quantity(hands, name)
         return sample
+
+    def picture(self, at: int) -> NDArray:
+        """The stored image (H,W,3) uint8 BGR of a sample."""
+        return self.decode(at)
+
+    def decode(self, at: int) -> NDArray:
+        """The stored image of a sample, from its bytes; raises InvalidError where they are no image."""
+        image = cv2.imdecode(np.frombuffer(self.file.image(at), np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            name = self.file.column("id", at, at + 1)[0]
+            raise InvalidError(f"The image of {name} in {self.file.path} cannot be decoded.", "Prepare it again.")
+        return image
 
     def _in_frame(self, hands: Hands, affine: NDArray) -> dict[str, Any]:
         """Where the crop lies in the full frame; the stored image is the frame where it is no crop itself."""

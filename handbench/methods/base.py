@@ -34,6 +34,11 @@ class Batch(TypedDict, total=False):
     A method with `labels` also finds those, (B,) int64, only in training: background, an index into
     `hands.colours.COLOURS`, and gesture, one into `hands.gestures.GESTURES`; -1 where it is not known.
     A method with `views = 2` gets 2B samples: first one view of each of B images, then another view of the same B.
+    A method with `frames = T` above 1 gets B windows, each of one track: every key has B*T entries, window by window
+    (frames 0 to T-1 of the first, then of the next). It also finds repeated (B*T,) bool: True for a frame that stands
+    in for one that is missing (end of the track, gap, no annotation) and repeats its neighbour, truth included.
+    visible_fraction (B*T,)   0 to 1, NaN unknown: how much of the hand no object covers; at inference only where
+                              `given` has `occlusion`
     """
 
     image: Tensor
@@ -57,6 +62,8 @@ class Batch(TypedDict, total=False):
     hand: Tensor
     background: Tensor
     gesture: Tensor
+    repeated: Tensor
+    visible_fraction: Tensor
 
 
 class Prediction(NamedTuple):
@@ -74,7 +81,7 @@ class Prediction(NamedTuple):
 
 
 class Need(NamedTuple):
-    """Fields of `Hands` that a loss needs, what for, and the setting that does without (empty: none does)."""
+    """Fields of `Hands` that training needs, what for, and the setting that does without (empty: none does)."""
 
     fields: tuple[str, ...]
     purpose: str
@@ -95,7 +102,7 @@ class Method(nn.Module, ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]] = ModelConfig
-    # what a prediction takes from the truth beyond the image: root, root depth, scale, box, side, camera
+    # what a prediction takes from the truth beyond the image: root, root depth, scale, box, side, camera, occlusion
     given: ClassVar[tuple[str, ...]] = ()
     # what is timed apart: stage -> its sub-modules; and the rows of the paper's own timing table -> its stages
     stages: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -108,6 +115,11 @@ class Method(nn.Module, ABC):
     labels: tuple[str, ...] = ()
     # augmented views of each image in a training batch
     views: int = 1
+    # T, the frames of a window; how many frames of the track lie from one to the next; and which of a window are
+    # predicted: its centre frame, T//2 (stride 1), or all (stride T)
+    frames: int = 1
+    gap: int = 1
+    stride: int = 1
     # `pretrain` or `main`: set by the training loop
     stage: str = "main"
     # epoch of the stage, and how many there are: set by the training loop
@@ -152,7 +164,7 @@ class Method(nn.Module, ABC):
         return 0.0
 
     def needs(self) -> list[Need]:
-        """What the losses need of the training set; training says at its start what is missing."""
+        """What is needed of the training set; training says at its start what is missing."""
         return []
 
     def check_batch(self, size: int) -> None:
@@ -175,6 +187,17 @@ class Method(nn.Module, ABC):
 
     def losses(self, output: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Weighted loss terms (scalars); training minimises their sum."""
+        raise NotImplementedError
+
+    @property
+    def adversary(self) -> nn.Module | None:
+        """A part that training sets against the rest, built by `begin_training`: it has its own optimiser, which
+        minimises `adversary_loss` after each step of the others, and they leave its parameters alone.
+        """
+        return None
+
+    def adversary_loss(self, output: dict[str, Tensor], batch: Batch) -> Tensor:
+        """The adversary's own loss (scalar); nothing but the adversary has a gradient of it."""
         raise NotImplementedError
 
     def fit(self, batches: Iterable[Batch]) -> None:
@@ -207,4 +230,6 @@ def blank_batch(n: int, size: int, device: torch.device | str = "cpu") -> Batch:
         root=torch.tensor([0.0, 0.0, 0.6], device=device).expand(n, 3),
         root_depth=0.6 * one,
         scale=0.1 * one,
+        repeated=torch.zeros(n, dtype=torch.bool, device=device),
+        visible_fraction=one,
     )

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from handbench.datasets import handsynth, handsynth_small, handsynth_target, synthetic
+from handbench.datasets import (
+    handsynth,
+    handsynth_small,
+    handsynth_target,
+    handsynth_video_small,
+    synthetic,
+)
 from handbench.datasets import handsynth_source as domains
+from handbench.datasets import handsynth_video as tracks
 from handbench.datasets.card import Block, Card
 from handbench.hands.mano import HandModel
 from handbench.layouts.images import encode_jpeg
 from handbench.synth.dataset import SyntheticHands, to_hands
 from handbench.synth.look import PLAIN, STREET, STUDIO, Look
 from handbench.synth.picture import paint
+from handbench.synth.video import SyntheticVideo
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Generated:
     seed    of a fixed set, which has all samples of its card, always of the synthetic hand; None: any seed and number
             may be asked for, of the hand that is present
     look    of its pictures
+    video   its samples are the frames of tracks
     """
 
     card: Card
@@ -32,6 +41,7 @@ class Generated:
     seed: int | None = None
     version: int | None = None
     look: Look = PLAIN
+    video: bool = False
 
     @property
     def fixed(self) -> bool:
@@ -58,6 +68,10 @@ GENERATED = {
             Generated(domain.CARD, domain.CARD.name, domains.SOURCE, domains.SEED, domains.VERSION, look)
             for domain, look in ((domains, STUDIO), (handsynth_target, STREET))
         ),
+        *(
+            Generated(card, tracks.CARD.name, tracks.SOURCE, tracks.SEED, tracks.VERSION, video=True)
+            for card in (tracks.CARD, handsynth_video_small.CARD)
+        ),
     )
 }
 
@@ -67,7 +81,8 @@ class SyntheticSplit:
 
     def __init__(self, split: str, n: int, seed: int, hand: HandModel, made: Generated = SYNTHETIC):
         used = seed if made.seed is None else made.seed
-        self.scenes = SyntheticHands(n, seed=used, split=split, model=hand, dataset=made.ids, look=made.look)
+        kind = SyntheticVideo if made.video else SyntheticHands
+        self.scenes = kind(n, seed=used, split=split, model=hand, dataset=made.ids, look=made.look)
         card = made.card
         self.meta: dict[str, Any] = {
             "dataset": card.name,
@@ -91,5 +106,8 @@ class SyntheticSplit:
         return self.scenes.name(i)
 
     def read(self, start: int, stop: int) -> Block:
+        if isinstance(self.scenes, SyntheticVideo):
+            images = [encode_jpeg(self.scenes.image(i)) for i in range(start, stop)]
+            return Block(self.scenes.hands(start, stop, self.meta), images)
         scenes = [self.scenes.sample(i) for i in range(start, stop)]
         return Block(to_hands(scenes, self.meta), [encode_jpeg(paint(scene)) for scene in scenes])

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from handbench.errors import UsageError
-from handbench.report.figure import save
-from handbench.report.pck_curves import COLOURS
+from handbench.report.figure import COLOURS, save
 
 MARKERS = ("o", "x", "^", "s", "D", "v", "P")
 PERPLEXITY = 30.0

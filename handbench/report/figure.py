@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 from handbench.store.atomic import replacing
 
 DPI = 120
+# Okabe and Ito's palette without its yellow, and dashes for print without colours
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import groupby
 
 from handbench.report.table_parts import MISSING, Cell, Row, Section, Table
 
@@ -14,7 +15,7 @@ _ESCAPES = {
     "°": r"$^{\circ}$", "µ": r"$\mu$", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}",
 }  # fmt: skip
 
-_DOCUMENT = r"""\documentclass{article}
+_DOCUMENT = r"""\documentclass%o{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
@@ -26,6 +27,7 @@ _DOCUMENT = r"""\documentclass{article}
 """
 
 LONG = 30  # rows from which a table breaks over pages
+WIDE = 7  # columns of figures from which a document lies on its side
 
 
 def to_latex(table: Table, *, standalone: bool = False) -> str:
@@ -49,7 +51,8 @@ def to_latex(table: Table, *, standalone: bool = False) -> str:
     lines += _notes(table)
     lines += [r"\par\endgroup" if long else r"\end{table}", ""]
     body = "\n".join(lines)
-    return _DOCUMENT.replace("%s", body) if standalone else body
+    options = "[landscape]" if len(table.heads) >= WIDE else ""
+    return _DOCUMENT.replace("%o", options).replace("%s", body) if standalone else body
 
 
 def escape(text: str) -> str:
@@ -63,13 +66,13 @@ def _printable(character: str) -> bool:
 
 
 def _section(table: Table, section: Section, long: bool, caption: str) -> list[str]:
-    front = ["Method", *(["Backbone"] if table.backbone else []), "Source"]
+    front = table.front
     heads = [escape(f"{head.label} {head.arrow}") + _hanging(head.marks) for head in table.heads]
     units = [f"({escape(head.unit)})" if head.unit else "" for head in table.heads]
     above = [rf"\textbf{{{escape(section.title)}}}"] if len(table.sections) > 1 else []
     above += [rf"\emph{{{escape(section.sentence)}}}"] if section.sentence else []
     columns = rf"{{@{{}}{'l' * len(front)}{'r' * len(heads)}@{{}}}}"
-    head = [r"\toprule", " & ".join([*front, *heads]) + r" \\"]
+    head = [r"\toprule", *_groups(table), " & ".join([*front, *heads]) + r" \\"]
     head += [" & ".join([*[""] * len(front), *units]) + r" \\", r"\midrule"]
     if long:
         lines = [rf"\begin{{longtable}}{columns}"]
@@ -92,6 +95,19 @@ def _section(table: Table, section: Section, long: bool, caption: str) -> list[s
     return [*lines, r"\bottomrule", r"\end{longtable}" if long else r"\end{tabular}"]
 
 
+def _groups(table: Table) -> list[str]:
+    """The heads above neighbours of one group, each over a line of its own."""
+    if not any(head.group for head in table.heads):
+        return []
+    cells, lines, at = [""] * len(table.front), [], len(table.front) + 1
+    for name, members in groupby(table.heads, lambda head: head.group):
+        width = len(list(members))
+        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(name)}}}")
+        lines.append(rf"\cmidrule(l){{{at}-{at + width - 1}}}" if name else "")
+        at += width
+    return [" & ".join(cells) + r" \\", "".join(lines)]
+
+
 def _row(table: Table, row: Row) -> list[str]:
     """One line; of a measured row two: its weights, its samples and its intervals stand below."""
     name, source, below = row.name, row.source, ["", ""]
@@ -99,11 +115,11 @@ def _row(table: Table, row: Row) -> list[str]:
         name, opening, weights = name.partition(" (")
         source, _, samples = source.partition(", ")
         below = [opening.strip() + weights, samples]
-    backbone = ["--" if row.backbone == MISSING else escape(row.backbone)] if table.backbone else []
-    cells = [escape(name) + _raised(row.marks), *backbone, escape(source), *map(_cell, row.cells)]
+    about = ["--" if text == MISSING else escape(text) for text in table.about(row)]
+    cells = [escape(name) + _raised(row.marks), *about, escape(source), *map(_cell, row.cells)]
     if not row.measured:
         return [" & ".join(cells) + r" \\"]
-    lower = [below[0], *([""] if backbone else []), below[1], *(cell.interval for cell in row.cells)]
+    lower = [below[0], *[""] * len(about), below[1], *(cell.interval for cell in row.cells)]
     small = [rf"{{\fontsize{{6}}{{7}}\selectfont {escape(text)}}}" if text else "" for text in lower]
     return [" & ".join(cells) + r" \\*[-2pt]", " & ".join(small) + r" \\"]
 

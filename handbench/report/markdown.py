@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from handbench.report.table_parts import Cell, Row, Table
+from handbench.report.table_parts import Cell, Head, Row, Table
 
 _RAISED = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹’")
 
@@ -15,11 +15,9 @@ def to_markdown(table: Table) -> str:
     for section in table.sections:
         lines += [f"### {_escape(section.title)}", ""]
         lines += [_escape(section.sentence), ""] if section.sentence else []
-        headers = ["Method", *(["Backbone"] if table.backbone else []), "Source"]
-        headers += [_escape(" ".join(filter(None, (h.label, h.arrow, h.unit and f"({h.unit})")))) + raised(h.marks)
-                    for h in table.heads]  # fmt: skip
+        headers = [*table.front, *map(_head, table.heads)]
         align = ["left"] * (len(headers) - len(table.heads)) + ["right"] * len(table.heads)
-        body = [_line(row, table.backbone) for row in section.rows]
+        body = [_line(table, row) for row in section.rows]
         lines += [tabulate(body, headers, tablefmt="pipe", disable_numparse=True, colalign=align), ""]
     lines += [_escape(note) + "  " for note in table.notes]
     lines += [f"{raised((number,))} {_escape(text)}  " for number, text in enumerate(table.footnotes, 1)]
@@ -31,8 +29,13 @@ def raised(marks: tuple[int, ...]) -> str:
     return ",".join(map(str, marks)).translate(_RAISED)
 
 
-def _line(row: Row, backbone: bool) -> list[str]:
-    front = [_escape(row.name) + raised(row.marks), *([_escape(row.backbone)] if backbone else []), _escape(row.source)]
+def _head(head: Head) -> str:
+    words = (head.group and f"{head.group}:", head.label, head.arrow, head.unit and f"({head.unit})")
+    return _escape(" ".join(filter(None, words))) + raised(head.marks)
+
+
+def _line(table: Table, row: Row) -> list[str]:
+    front = [_escape(row.name) + raised(row.marks), *map(_escape, table.about(row)), _escape(row.source)]
     return [*front, *(_cell(cell) for cell in row.cells)]
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from handbench.evaluation.buckets import UNKNOWN
 from handbench.evaluation.result import absent, row_name
 from handbench.layouts.mark import OFFICIAL
 from handbench.recipe import recipe_names, variants
@@ -23,9 +24,11 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     """One result record as a row; `speeds` are searched for the same method, variant and size."""
     row = record["row"]
     seeds = row.get("seeds")
-    marks = [notes.mark(text) for text in row_notes(record)]
+    said = row_notes(record) + ([_covered(record["per_bucket"])] if spec.by_bucket and record.get("per_bucket") else [])
+    marks = [notes.mark(text) for text in said]
     cells = tuple(
-        _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record) for column in spec.columns
+        _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record, notes)
+        for column in spec.columns
     )
     return Row(
         name=row_name(row) or "predictions",
@@ -104,10 +107,15 @@ def provenance_line(record: dict[str, Any]) -> str:
     return json.dumps({**facts, **(record.get("provenance") or {})}, sort_keys=True, default=str)
 
 
-def _cell(column: Column, record: dict[str, Any]) -> Cell:
+def _cell(column: Column, record: dict[str, Any], notes: Footnotes) -> Cell:
     if column.measured is None:
         return Cell()
-    for figure in record["summary"]:
+    summary = record["summary"]
+    if column.bucket is not None:
+        if why := _without(record, column.bucket):
+            return Cell(marks=(notes.mark(why),))
+        summary = record["per_bucket"][column.bucket]["summary"]
+    for figure in summary:
         if (figure["metric"], figure["alignment"]) == (column.measured.metric, column.measured.alignment):
             value = figure["value"]
             if not _finite(value):
@@ -118,6 +126,22 @@ def _cell(column: Column, record: dict[str, Any]) -> Cell:
                 interval = f"[{low:.{column.decimals}f}, {high:.{column.decimals}f}]"
             return Cell(f"{value:.{column.decimals}f}", float(value), interval)
     return Cell()
+
+
+def _covered(buckets: dict[str, Any]) -> str:
+    """How many samples each bucket has, in words."""
+    return "Samples by covered share: " + ", ".join(f"{name} {found['n']:,}" for name, found in buckets.items())
+
+
+def _without(record: dict[str, Any], bucket: str) -> str:
+    """Why a bucket has no figures; empty where it has."""
+    buckets = record.get("per_bucket")
+    if not buckets or buckets.get(UNKNOWN, {}).get("n") == record["n"]:
+        return (
+            "No buckets: the truth does not say how much of its hands is visible, for want of masks, or of a hand "
+            "model when it was prepared"
+        )
+    return "" if buckets[bucket]["n"] else f"No sample of the truth is covered by {bucket}"
 
 
 def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]], notes: Footnotes) -> Cell:

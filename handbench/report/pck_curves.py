@@ -10,23 +10,18 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from handbench import places
-from handbench.errors import InvalidError, MissingError, UsageError
+from handbench.errors import InvalidError, UsageError
 from handbench.evaluation.metric import CURVES, Metric
 from handbench.evaluation.plan import key
 from handbench.evaluation.protocol import Protocol
-from handbench.evaluation.result import Result, plain, row_name
-from handbench.evaluation.result_file import read_result
-from handbench.evaluation.unlike import differences
+from handbench.evaluation.result import Result, plain
 from handbench.metrics.curves import auc, pck, thresholds
-from handbench.report.figure import save
+from handbench.report.figure import COLOURS, DASHES, save
+from handbench.report.scored_rows import called, read_scored
 from handbench.sections import did_you_mean
 
 Space = Literal["joints", "vertices"]
 DEFAULT = "procrustes-official"
-# Okabe and Ito's palette without its yellow, and dashes for print without colours
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
@@ -55,22 +50,7 @@ def read_curves(
     no such curve, UsageError for an alignment that the protocol does not have.
     """
     alignment = _alignment(protocol, space, alignment)
-    found: list[Curve] = []
-    first: Result | None = None
-    for row in rows:
-        result = read_result(_file(row, protocol))
-        if result.protocol["name"] != protocol.name:
-            raise InvalidError(
-                f"{row} was scored under {result.protocol['name']}, not under {protocol.name}.",
-                f"--protocol {result.protocol['name']}, or score it under {protocol.name}.",
-            )
-        first = first or result
-        if result.protocol["id"] != first.protocol["id"]:
-            raise InvalidError(
-                f"These results are not comparable: {'; '.join(differences(first, result))}.",
-                "Score them under one protocol and one truth.",
-            )
-        found.append(curve_of(result, protocol, space, alignment, row))
+    found = [curve_of(result, protocol, space, alignment, row) for row, result in read_scored(rows, protocol)]
     return found, alignment
 
 
@@ -90,8 +70,7 @@ def curve_of(result: Result, protocol: Protocol, space: Space, alignment: str, r
             f"{row} has no errors of {space} under {alignment}.",
             "Its predictions or its truth have none, or it was scored before the protocol had them.",
         )
-    name = row_name(result.row) if result.row.get("method") else Path(row).stem
-    return Curve(name, str(result.protocol["id"]), result.n, result.given, at, share)
+    return Curve(called(row, result), str(result.protocol["id"]), result.n, result.given, at, share)
 
 
 def curves_record(curves: Sequence[Curve], space: Space, alignment: str) -> dict[str, Any]:
@@ -157,17 +136,3 @@ def _thresholds(metric: Metric | None) -> NDArray:
     if metric is None:
         return thresholds(0.0, 50.0, 100)
     return thresholds(float(metric.low or 0.0), float(metric.high or 0.0), int(metric.steps or 2), metric.skip)
-
-
-def _file(row: str, protocol: Protocol) -> Path:
-    path = Path(row)
-    if path.suffix in (".h5", ".hdf5") or path.is_file():
-        return path
-    stored = places.result_file(protocol.name, row)
-    if not stored.is_file():
-        there = sorted(file.stem for file in stored.parent.glob("*.h5"))
-        raise MissingError(
-            f"There is no result of row {row!r} in {stored.parent}{did_you_mean(row, there) or '.'}",
-            f"There is: {', '.join(there)}." if there else f"`handbench eval --protocol {protocol.name}` makes them.",
-        )
-    return stored

@@ -10,7 +10,7 @@ import pandas as pd
 
 from handbench.report.published import PAPERS, disagreement, published_table, remarks
 from handbench.report.spec import Column, TableSpec
-from handbench.report.table_parts import Cell, Footnotes, Row
+from handbench.report.table_parts import MISSING, Cell, Footnotes, Row
 
 
 def published_part(spec: TableSpec, notes: Footnotes) -> list[Row]:
@@ -20,34 +20,38 @@ def published_part(spec: TableSpec, notes: Footnotes) -> list[Row]:
     return [_row(spec, first, cells, disputes[at], notes) for at, (first, cells) in enumerate(entries)]
 
 
-Cells = dict[str, pd.Series]  # a column's published name -> the CSV's row
+Place = tuple[str | None, str | None]  # of a column: its published name, and its split
+Cells = dict[Place, pd.Series]  # -> the CSV's row
 
 
 def _entries(spec: TableSpec, table: str, dataset: str, split: str | None) -> list[tuple[pd.Series, Cells]]:
     rows = published_table(table)
     rows = rows[rows["dataset"] == dataset]
     rows = rows if split is None else rows[rows["split"] == split]
-    wanted = [column.published for column in spec.columns if column.published]
+    wanted = [column.place for column in spec.columns if column.published]
     entries = []
     for _, group in rows.groupby(["method", "input"], sort=False):
-        cells = {name: group[group["canonical"] == name] for name in wanted}
-        entries.append((group.iloc[0], {name: found.iloc[0] for name, found in cells.items() if len(found)}))
+        cells = {
+            (name, split): group[(group["canonical"] == name) & (True if split is None else group["split"] == split)]
+            for name, split in wanted
+        }
+        entries.append((group.iloc[0], {place: found.iloc[0] for place, found in cells.items() if len(found)}))
     return entries
 
 
 def _row(spec: TableSpec, first: pd.Series, cells: Cells, dispute: str, notes: Footnotes) -> Row:
-    said = {name: remarks(cell["note"]) for name, cell in cells.items()}
+    said = {place: remarks(cell["note"]) for place, cell in cells.items()}
     # What stands on every figure of a row is about the row.
     count = Counter(text for texts in said.values() for text in texts)
     about_row = [text for text, times in count.items() if times == len(cells) and times > 1]
     marks = tuple(notes.mark(text) for text in [*about_row, dispute] if text)
     printed = []
     for column in spec.columns:
-        cell = cells.get(column.published or "")
+        cell = cells.get(column.place)
         if cell is None:
             printed.append(Cell())
             continue
-        cell_marks = tuple(notes.mark(text) for text in said[column.published or ""] if text not in about_row)
+        cell_marks = tuple(notes.mark(text) for text in said[column.place] if text not in about_row)
         printed.append(Cell(cell["shown"], float(cell["value"]), marks=cell_marks))
     venue = " ".join(filter(None, (first["venue"], first["year"])))
     method = re.sub(r"^Ours \((.+)\)$", r"\1", first["method"]).removesuffix(" (Ours)")
@@ -57,7 +61,8 @@ def _row(spec: TableSpec, first: pd.Series, cells: Cells, dispute: str, notes: F
         measured=False,
         cells=tuple(printed),
         marks=marks,
-        backbone=first["backbone"] or "-",
+        backbone=first["backbone"] or MISSING,
+        input=first["input"] or MISSING,
     )
 
 
@@ -66,9 +71,9 @@ def _disputes(spec: TableSpec, entries: list[Cells]) -> list[str]:
 
     Papers call a method by different names; two rows are of one method where they share a disagreement.
     """
-    columns = {column.published: column for column in spec.columns if column.published}
+    columns = {column.place: column for column in spec.columns if column.published}
     found = [
-        {name: tuple(values) for name, cell in cells.items() if (values := disagreement(cell["note"]))}
+        {place: tuple(values) for place, cell in cells.items() if (values := disagreement(cell["note"]))}
         for cells in entries
     ]
     texts = [""] * len(entries)
@@ -78,9 +83,9 @@ def _disputes(spec: TableSpec, entries: list[Cells]) -> list[str]:
             if any(item in shared.items() for item in other.items()):
                 shared.update(other)
         said = [
-            f"{column.label} {', '.join(f'{_in_unit(value, column)} ({where})' for where, _, value in shared[name])}"
-            for name, column in columns.items()
-            if name in shared
+            f"{column.label} {', '.join(f'{_in_unit(value, column)} ({where})' for where, _, value in shared[place])}"
+            for place, column in columns.items()
+            if place in shared
         ]
         texts[at] = f"papers disagree: {'; '.join(said)}" if own else ""
     return texts

@@ -17,7 +17,12 @@ def rank(rows: list[Row], columns: tuple[Column, ...]) -> list[Row]:
     """
     cells = [list(row.cells) for row in rows]
     for at, column in enumerate(columns):
-        taking_part = [i for i, row in enumerate(rows) if row.ranked and row.cells[at].value is not None]
+        taking_part = [
+            i
+            for i, row in enumerate(rows)
+            # a bucket here and a bin of a paper are not of the same frames
+            if row.ranked and row.cells[at].value is not None and not (row.measured and column.bucket)
+        ]
         if not column.ranked or len(taking_part) < 2:
             continue
         digits = min(_digits(rows[i].cells[at].text) for i in taking_part)

@@ -20,10 +20,10 @@ OF_THE_RUN = ("seed", "frames_held", "checkpoint")
 def with_repeats(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The result records with those of one method, recipe, data and protocol made one, where their seeds differ.
 
-    Such a record has `seeds` in its row. Each of its figures is the mean of the runs, `spread` their standard deviation
-    (n - 1) and `runs` their number; an interval over samples it has none.
+    Such a record has `seeds` in its row. Each of its figures, of all samples and of each bucket, is the mean of the
+    runs, `spread` their standard deviation (n - 1) and `runs` their number; an interval over samples it has none.
     """
-    groups = runs_of_one(records, lambda record: repr((record["protocol"]["id"], record["n"])))
+    groups = runs_of_one(records, lambda record: repr((record["protocol"]["id"], record["n"], _counts(record))))
     first = {id(group[0]): _as_one(group) for group in groups}
     rest = {id(record) for group in groups for record in group[1:]}
     return [first.get(id(record), record) for record in records if id(record) not in rest]
@@ -74,18 +74,6 @@ def repeats_text(record: dict[str, Any]) -> str:
 def _as_one(group: list[dict[str, Any]]) -> dict[str, Any]:
     first = group[0]
     row = {key: value for key, value in first["row"].items() if key not in OF_THE_RUN}
-    summary = []
-    for i, line in enumerate(first["summary"]):
-        value, spread = mean_and_spread([record["summary"][i]["value"] for record in group])
-        summary.append(
-            {
-                **{key: value for key, value in line.items() if key != "method"},
-                "value": value,
-                "spread": spread,
-                "runs": len(group),
-                "interval": [None, None],
-            }
-        )
     suspicions = list(dict.fromkeys(text for record in group for text in record.get("suspicions") or []))
     warnings = list(dict.fromkeys(text for record in group for text in record.get("warnings") or []))
     one = {key: value for key, value in first.items() if key not in ("per_bucket", "official", "provenance")}
@@ -94,14 +82,36 @@ def _as_one(group: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         **one,
         "row": {**row, "seeds": [record["row"]["seed"] for record in group]},
-        "summary": summary,
+        "summary": _means([record["summary"] for record in group]),
         "reflected": max(record.get("reflected") or 0 for record in group),
         "warnings": warnings,
         "suspicions": suspicions,
-        "per_bucket": {},
+        "per_bucket": _means_by_bucket([record.get("per_bucket") or {} for record in group]),
         "official": {},
         "provenance": {
             **{key: value for key, value in (first.get("provenance") or {}).items() if key == "truth"},
             "runs": [record.get("provenance") for record in group],
         },
     }
+
+
+def _means(summaries: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The figures of several runs, each the mean of them."""
+    found = []
+    for lines in zip(*summaries, strict=True):
+        value, spread = mean_and_spread([line["value"] for line in lines])
+        kept = {key: value for key, value in lines[0].items() if key != "method"}
+        found.append({**kept, "value": value, "spread": spread, "runs": len(lines), "interval": [None, None]})
+    return found
+
+
+def _means_by_bucket(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same by bucket: runs of one thing have the same ones."""
+    return {
+        name: {**bucket, "summary": _means([run[name]["summary"] for run in runs])} for name, bucket in runs[0].items()
+    }
+
+
+def _counts(record: dict[str, Any]) -> dict[str, int]:
+    """How many samples each bucket has."""
+    return {name: bucket["n"] for name, bucket in (record.get("per_bucket") or {}).items()}

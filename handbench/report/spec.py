@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from handbench.evaluation.buckets import BUCKETS
 from handbench.places import shipped
-from handbench.report.published import ALIASES, tables
+from handbench.report.published import ALIASES, published_table, tables
 from handbench.sections import did_you_mean, read_toml, require_known, validated
 
 
@@ -25,18 +26,23 @@ class Column(BaseModel):
     """One column of figures.
 
     `published` is a metric's name among the published numbers, `measured` a figure of a result, `speed` one of a speed
-    record. `decimals` is for measured figures; published ones keep the digits of their paper. `ranked = false` keeps
-    ranking marks off. `note` is a footnote on the column's head.
+    record. `split` is which of the published splits fills the column, `bucket` which occlusion bucket of a result;
+    measured figures of a bucket take no part in best and second best, as the papers' bins are of other frames.
+    `decimals` is for measured figures; published ones keep the digits of their paper. `ranked = false` keeps ranking
+    marks off. `note` is a footnote on the column's head; neighbours of one `group` share a head above their own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
-    unit: Literal["mm", "ratio", "frame/s", "M", "G"]
+    unit: Literal["mm", "ratio", "frame/s", "M", "G", "mm/s^2", "mm/frame^2"]
     better: Literal["lower", "higher"]
     decimals: int
+    group: str = ""
     published: str | None = None
+    split: str | None = None
     measured: Measured | None = None
+    bucket: str | None = None
     speed: Literal["fps", "params", "gmacs"] | None = None
     ranked: bool = True
     note: str = ""
@@ -49,7 +55,18 @@ class Column(BaseModel):
             )
         if self.measured is not None and self.speed is not None:
             raise ValueError("a column shows a measured figure or a speed, not both")
+        names = [name for name, _, _ in BUCKETS]
+        if self.bucket is not None and self.bucket not in names:
+            raise ValueError(f"no bucket is called {self.bucket!r}{did_you_mean(self.bucket, names)}")
+        for key, of in (("split", "published"), ("bucket", "measured")):
+            if getattr(self, key) is not None and getattr(self, of) is None:
+                raise ValueError(f"a column with a {key} says of what: `{of}`")
         return self
+
+    @property
+    def place(self) -> tuple[str | None, str | None]:
+        """Where among a method's published figures its own stands: metric and split."""
+        return self.published, self.split
 
     @property
     def unaligned(self) -> bool:
@@ -58,7 +75,10 @@ class Column(BaseModel):
 
 
 class Published(BaseModel):
-    """Rows of one published table: `table` is `clip-hand3d.1`; `dataset` and `split` choose among its rows."""
+    """Rows of one published table: `table` is `clip-hand3d.1`; `dataset` and `split` choose among its rows.
+
+    Without a `split`, what a method has in several splits is one row, and columns say which they show.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,8 +96,8 @@ class Published(BaseModel):
 class TableSpec(BaseModel):
     """A table: published rows beside what was measured under one protocol.
 
-    `protocol` names the protocol whose official id may stand among the published rows. `backbone` adds the papers'
-    column of that name. `footnotes` say what holds for the whole table.
+    `protocol` names the protocol whose official id may stand among the published rows. `backbone` and `input` add the
+    papers' columns of that name. `footnotes` say what holds for the whole table.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -89,7 +109,21 @@ class TableSpec(BaseModel):
     published: tuple[Published, ...]
     columns: tuple[Column, ...]
     backbone: bool = False
+    input: bool = False
     footnotes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _splits(self) -> TableSpec:
+        known = sorted({split for part in self.published for split in published_table(part.table)["split"]})
+        for column in self.columns:
+            if column.split is not None and column.split not in known:
+                raise ValueError(f"no published split is called {column.split!r}{did_you_mean(column.split, known)}")
+        return self
+
+    @property
+    def by_bucket(self) -> bool:
+        """Whether a column shows figures of an occlusion bucket."""
+        return any(column.bucket for column in self.columns)
 
 
 def table_names() -> list[str]:

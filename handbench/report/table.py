@@ -36,7 +36,7 @@ def build_table(
     notes = Footnotes()
     heads = tuple(
         Head(c.label, "" if c.unit == "ratio" else c.unit, "↓" if c.better == "lower" else "↑",
-             (notes.mark(c.note),) if c.note else ())
+             (notes.mark(c.note),) if c.note else (), c.group)
         for c in spec.columns
     )  # fmt: skip
     records = [record for record in results if record["protocol"]["name"] == spec.protocol]
@@ -73,6 +73,7 @@ def build_table(
             *(provenance_line(record) for record in records),
         ),
         backbone=spec.backbone,
+        input=spec.input,
     )
 
 

@@ -32,6 +32,7 @@ class Row:
     marks: tuple[int, ...] = ()
     ranked: bool = True
     backbone: str = MISSING
+    input: str = MISSING
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Head:
-    """A column's head: `arrow` points to where better figures are."""
+    """A column's head: `arrow` points to where better figures are; neighbours of one `group` stand under its name."""
 
     label: str
     unit: str
     arrow: str
     marks: tuple[int, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,17 @@ class Table:
     notes: tuple[str, ...]
     provenance: tuple[str, ...]
     backbone: bool = False
+    input: bool = False
+
+    def about(self, row: Row) -> list[str]:
+        """What stands of a row between its name and its source."""
+        return [text for text, shown in ((row.backbone, self.backbone), (row.input, self.input)) if shown]
+
+    @property
+    def front(self) -> list[str]:
+        """The heads before the figures'."""
+        middle = [name for name, shown in (("Backbone", self.backbone), ("Input", self.input)) if shown]
+        return ["Method", *middle, "Source"]
 
 
 @dataclass

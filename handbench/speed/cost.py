@@ -14,23 +14,23 @@ from handbench.methods.base import Method, blank_batch
 
 
 def cost(method: Method) -> dict[str, Any]:
-    """Parameters (in all, and by the method's stages) and MACs of one image.
+    """Parameters (in all, and by the method's stages) and MACs of one image, in a window of its like.
 
     Counted on the meta device with math attention: on a CPU torch's counter takes fused attention for nothing.
     Only what inference runs is counted; training-only parts are reported as `training_only`.
     """
     method = copy.deepcopy(method).eval().to("meta")
-    image = torch.empty(1, 3, method.input_size, method.input_size, device="meta")
+    image = torch.empty(method.frames, 3, method.input_size, method.input_size, device="meta")
     counter = FlopCounterMode(display=False)
     # the fused path of nn.TransformerEncoder would hide its products from the counter
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with counter, sdpa_kernel(SDPBackend.MATH), torch.inference_mode():
-            method(image, blank_batch(1, method.input_size, "meta"))
+            method(image, blank_batch(method.frames, method.input_size, "meta"))
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-    flops = counter.get_total_flops()
+    flops = counter.get_total_flops() // method.frames
     stages = {
         stage: sum(p.numel() for name in modules for p in _parameters(getattr(method, name)))
         for stage, modules in method.stages.items()

@@ -1,7 +1,8 @@
 """HB-Speed 1, first slice: tier T1, batch 1, eager fp32.
 
 T1 begins with a normalised tensor on the device and ends with joints and vertices, in metres, on the device.
-FPS = 1000 / p50, derived once, from milliseconds.
+FPS = 1000 / p50, derived once, from milliseconds. A call of a method that sees windows is one window; its FPS counts
+the frames that the window predicts, one or all (`frames_per_call`), and `ms_per_frame` is p50 over them.
 """
 
 from __future__ import annotations
@@ -59,7 +60,11 @@ def time_method(method: Method, crops: Crops, device: torch.device, effort: Effo
         "pool": len(batches),
         "pool_from": str(crops.file.meta["dataset"]),
         "input_size": method.input_size,
-        "fps": 1000.0 / float(summary["p50_ms"]),  # type: ignore[arg-type]
+        "frames": method.frames,
+        "gap": method.gap,
+        "frames_per_call": method.stride,
+        "fps": method.stride * 1000.0 / float(summary["p50_ms"]),  # type: ignore[arg-type]
+        "ms_per_frame": float(summary["p50_ms"]) / method.stride,  # type: ignore[arg-type]
         **summary,
         "first_ms": timing.first_ms,
         "warm_up_iterations": timing.warm_up_iterations,
@@ -77,11 +82,11 @@ def time_method(method: Method, crops: Crops, device: torch.device, effort: Effo
 
 
 def _pool(method: Method, crops: Crops, device: torch.device, pool: int) -> list[tuple[Tensor, dict[str, Tensor]]]:
-    """Up to `pool` distinct inputs, normalised and on the device, with their given quantities."""
+    """Up to `pool` distinct inputs, images or windows, normalised and on the device, with their given quantities."""
     count = min(pool, len(crops))
     inputs = []
     for i in torch.randperm(len(crops), generator=torch.Generator().manual_seed(0))[:count].tolist():
-        batch = to_device(torch.utils.data.default_collate([crops[i]]), device)
+        batch = to_device(crops.collate([crops[i]]), device)
         inputs.append((method.normalise(batch.pop("image")), batch))
     return inputs
 

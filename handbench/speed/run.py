@@ -14,7 +14,7 @@ from handbench.inference.device import choose_device
 from handbench.inference.predict import crops_for
 from handbench.methods import find
 from handbench.methods.base import Method
-from handbench.preparation.generated import SyntheticSplit
+from handbench.preparation.generated import GENERATED, SyntheticSplit
 from handbench.preparation.source import present_hand
 from handbench.recipe import load_recipe
 from handbench.sections import validated
@@ -23,6 +23,7 @@ from handbench.speed.latency import time_method
 from handbench.store.hands_file import HandsFile
 from handbench.store.hands_writer import write_hands
 from handbench.store.records import hand_over, write_json
+from handbench.synth.hand import synthetic_hand
 
 POOL, QUICK_POOL = 256, 32
 
@@ -49,10 +50,11 @@ def time_all(
     else:
         jobs = [(run.parts[-4], run.parts[-3], run) for run in runs] or [("clip-hand3d", "full", Path("none"))]
     pool = QUICK_POOL if quick else POOL
-    file = HandsFile(data, "`handbench prep DATASET` makes one.") if data else _synthetic_inputs(pool)
+    given = HandsFile(data, "`handbench prep DATASET` makes one.") if data else None
     records = []
     for name, what, checkpoint in jobs:
         model, margin, about = _method(name, what, checkpoint)
+        file = given or _synthetic_inputs(pool, video=model.frames > 1)
         crops = crops_for(model, file, margin)
         record = {"method": name, **about, **time_method(model, crops, where, QUICK if quick else STANDARD, pool)}
         path = places.home() / "speed" / f"{file_name(record)}.json"
@@ -82,11 +84,14 @@ def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dic
     return model, recipe.data.margin, row
 
 
-def _synthetic_inputs(pool: int) -> HandsFile:
-    """Crops of the synthetic hand, made once and kept."""
-    path = places.home() / "speed" / "inputs" / f"synthetic-{pool}.h5"
+def _synthetic_inputs(pool: int, video: bool) -> HandsFile:
+    """Pictures of the synthetic hand, made once and kept; for windows, the first tracks of HandSynth-Video."""
+    path = places.home() / "speed" / "inputs" / f"{'handsynth-video' if video else 'synthetic'}-{pool}.h5"
     if not path.exists():
-        split = SyntheticSplit("test", pool, 0, present_hand())
+        if video:
+            split = SyntheticSplit("test", pool, 0, synthetic_hand("right"), GENERATED["handsynth-video"])
+        else:
+            split = SyntheticSplit("test", pool, 0, present_hand())
         say(f"Making {pool} synthetic inputs.")
         block = split.read(0, pool)
         assert block.hands is not None
@@ -131,6 +136,13 @@ def _print(records: list[dict[str, Any]]) -> None:
         )
     print(tabulate(rows, headers="keys", tablefmt="github"))
     for r in records:
+        if r["frames"] > 1:
+            each = "its centre frame" if r["frames_per_call"] == 1 else f"all {r['frames_per_call']}"
+            print(
+                f"\n{r['method']} {r['variant']}: ms are of a window of {r['frames']} frames, "
+                f"MACs and FLOPs of one of them; FPS counts the frames it predicts, {each}: "
+                f"{r['ms_per_frame']:.2f} ms each."
+            )
         _print_stages(r)
     effort = records[0]["effort"]
     print(f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {effort}.")

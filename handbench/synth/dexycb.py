@@ -44,20 +44,27 @@ WIDTH, HEIGHT = IMAGE_SIZE
 
 
 def images(size: Size) -> int:
-    return len(SERIALS) * sum(place.frames for place in places(size))
+    return _cameras(size) * sum(place.frames for place in places(size))
+
+
+def _cameras(size: Size) -> int:
+    if size.cameras > len(SERIALS):
+        raise UsageError(f"DexYCB has {len(SERIALS)} cameras.", "Give fewer.")
+    return size.cameras or len(SERIALS)
 
 
 def write(out: Path, size: Size, seed: int, hands: HandOf, advance: Advance) -> None:
     """The tree under `out`: all 1,000 sequences, or some of them and a file with the names of all."""
-    taken = places(size)
-    digests = [hands(side).digest() for side in FINGERTIPS]
-    claim(out, "dexycb", {"seed": seed, "sequences": size.sequences, "frames": size.frames, "hands": digests})
+    taken, cameras = places(size), _cameras(size)
+    about: dict[str, Any] = {"seed": seed, "sequences": size.sequences, "frames": size.frames}
+    about |= {"cameras": cameras} if size.cameras else {}
+    claim(out, "dexycb", about | {"hands": [hands(side).digest() for side in FINGERTIPS]})
     write_tree(out, size)
     for place in taken:
         take, seen = take_of(place, seed, hands)
         coefficients = _coefficients(take)
         put(out / place.name / "pose.npz", _packed(_world(place, take, seen, coefficients)))
-        for camera in range(len(SERIALS)):
+        for camera in range(cameras):
             for t in range(place.frames):
                 _write_frame(out / place.name, place, take, t, camera, bool(seen[t]), coefficients[t], seed)
                 advance(1)
@@ -67,13 +74,15 @@ def truth(split: str, size: Size, seed: int, hands: HandOf) -> Hands:
     """What a reader must find with models of both sides; UsageError where nothing of the split is written."""
     chosen = chosen_by(split)
     taken = [p for p in places(size) if p.subject in chosen.subjects and p.position in chosen.sequences]
-    whole = len(taken) == len(chosen.subjects) * len(chosen.sequences)
+    cameras = [camera for camera in chosen.cameras if camera < _cameras(size)]
+    sizes = (chosen.subjects, chosen.sequences, chosen.cameras)
+    whole = len(taken) * len(cameras) == np.prod([len(part) for part in sizes])
     rows: dict[str, list[Any]] = {}
     number = 0
     for place in taken:
         take, seen = take_of(place, seed, hands)
         coefficients = _coefficients(take).astype(np.float32).astype(np.float64)
-        for camera in chosen.cameras:
+        for camera in cameras:
             track = f"{place.name}/{SERIALS[camera]}"
             for t in range(place.frames):
                 official = f"{number:08d}" if whole else f"{track}/{t:06d}"

@@ -41,13 +41,14 @@ Advance = Callable[[int], Any]
 @dataclass(frozen=True)
 class Size:
     """How much is written: `samples` and `held` (for testing) of sets of single images, `sequences` of `frames` each
-    of sets of sequences; the other pair is 0.
+    of sets of sequences; the other pair is 0. `cameras` of DexYCB's eight, the first ones; 0 for all.
     """
 
     samples: int = 0
     held: int = 0
     sequences: int = 0
     frames: int = 0
+    cameras: int = 0
 
 
 def writer(dataset: str) -> ModuleType:

@@ -85,14 +85,20 @@ class AugmentedCrops(Crops):
         views = [self._view(at, hands, view) for view in range(self.views)]
         return {key: np.stack([view[key] for view in views]) for key in views[0]}
 
+    def collate(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """B samples of V views -> a batch of V*B: first one view of each, then the next."""
+        return {key: value.transpose(0, 1).flatten(0, 1) for key, value in default_collate(items).items()}
+
     def quantity(self, hands: Hands, name: str) -> NDArray:
         """NaN where it is not known: the losses mask what needs it."""
         return given_quantity(hands, name)
 
     def _view(self, at: int, hands: Hands, view: int) -> dict[str, Any]:
-        drawn = self._draw(at, view)
+        return self._varied(at, hands, self._draw(at, view))
+
+    def _varied(self, at: int, hands: Hands, drawn: Drawn, least: float = 0.0) -> dict[str, Any]:
         data = self.data
-        affine = self.affine(hands, drawn.rotation, 1 + data.scale * drawn.grow, data.shift * drawn.shift)
+        affine = self.affine(hands, drawn.rotation, 1 + data.scale * drawn.grow, data.shift * drawn.shift, least)
         sample = self.crop(at, hands, affine, drawn.rotation)
         sample["image"] = drawn.coloured(sample["image"])
         labels = {name: np.int64(of_all[at]) for name, of_all in self.labels.items()}
@@ -196,9 +202,3 @@ def truth(hands: Hands) -> dict[str, Any]:
         "mano_shape": np.asarray(hands.mano_shape[0] if posed else np.zeros(10), np.float32),  # type: ignore[index]
         "mano_valid": np.bool_(posed),
     }
-
-
-def collate_views(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """B samples of V views -> a batch of V*B: first one view of each, then the next."""
-    batch = default_collate(samples)
-    return {key: value.transpose(0, 1).flatten(0, 1) for key, value in batch.items()}

@@ -12,19 +12,22 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from handbench.console import progress, say
 from handbench.errors import InvalidError
 from handbench.inference.checkpoint import save_checkpoint
 from handbench.methods.base import Method
-from handbench.training.augmented import AugmentedCrops, collate_views
 from handbench.training.interrupt import deferred_interrupt, leave_signals_to_the_trainer
 from handbench.training.plan import STAGES, Plan
 from handbench.training.validate import Validation
+from handbench.training.windows import training_crops
 
 # a killed run loses no more than this many seconds
 SAVE_EVERY_S = 60.0
+# what the loss of `Method.adversary` is logged as
+ADVERSARY = "adversary"
 
 
 class MixedInside(MixedPrecision):
@@ -68,7 +71,7 @@ class Trainer:
         resumed = self._read_last()
         self.validation = Validation(self.plan, self.method)
         plan = self.plan
-        self.data = AugmentedCrops(plan.file, plan.recipe.data, plan.train_index, self.method, plan.seed, plan.labels)
+        self.data = training_crops(plan, self.method, plan.train_index, plan.recipe.data)
         self.per_epoch = len(self._batches(np.arange(len(self.data))))
         total, done = self.per_epoch * sum(self.epochs.values()), self._steps_done()
         self.writer = SummaryWriter(str(self.plan.folder), purge_step=done)
@@ -101,25 +104,43 @@ class Trainer:
         return self.plan.folder / "best.pt"
 
     def _begin_stage(self, resumed: dict[str, Any] | None) -> None:
-        """A fresh optimiser and schedule for the stage, or those of the checkpoint."""
+        """Fresh optimisers and schedule for the stage, or those of the checkpoint."""
         self.method.stage = self.stage
-        parameters = [p for p in self.method.parameters() if p.requires_grad]
-        kind = torch.optim.AdamW if self.train.optimiser == "adamw" else torch.optim.Adam
-        optimiser = kind(parameters, lr=self.train.lr, weight_decay=self.train.weight_decay)
+        train, adversary = self.train, self.method.adversary
+        opposed = set() if adversary is None else set(adversary.parameters())
+        parameters = [p for p in self.method.parameters() if p.requires_grad and p not in opposed]
+        kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
+        optimiser = kind(parameters, lr=train.lr, weight_decay=train.weight_decay)
         # the loop calls the wrapped model (device, precision); losses and lifting stay methods of the bare one
         self.model, self.optimiser = self.fabric.setup(self.method, optimiser)
+        self.adversary_optimiser: Any = None
+        if adversary is not None:
+            own = kind(adversary.parameters(), lr=train.adversary_lr, weight_decay=train.weight_decay)
+            self.adversary_optimiser = self.fabric.setup_optimizers(own)
         if resumed:
             # after the model went to its device: the state follows its parameters there
-            self.optimiser.load_state_dict(resumed["optimiser"])
+            for key, one in self._optimisers().items():
+                one.load_state_dict(resumed[key])
             torch.set_rng_state(resumed["rng"])
         else:
             torch.manual_seed(self.plan.seed)
 
+    def _optimisers(self) -> dict[str, Any]:
+        """What `last.pt` keeps them as -> the optimisers there are."""
+        found = {"optimiser": self.optimiser, "adversary_optimiser": self.adversary_optimiser}
+        return {key: one for key, one in found.items() if one is not None}
+
+    def _set_rates(self) -> float:
+        """The learning rates of this epoch; returns the method's."""
+        decay = self.train.lr_decay ** (self.epoch // self.train.lr_decay_every)
+        for one, rate in zip(self._optimisers().values(), (self.train.lr, self.train.adversary_lr), strict=False):
+            for group in one.param_groups:
+                group["lr"] = rate * decay
+        return self.train.lr * decay
+
     def _epoch(self) -> None:
         self.method.train()
-        rate = self.train.lr * self.train.lr_decay ** (self.epoch // self.train.lr_decay_every)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        rate = self._set_rates()
         self.method.schedule = (self.epoch, self.epochs[self.stage])
         self.data.non_hands = self.method.non_hands
         stage_number = STAGES.index(self.stage)
@@ -132,7 +153,7 @@ class Trainer:
             self.data,
             batch_sampler=rest,
             num_workers=self.train.workers,
-            collate_fn=collate_views,
+            collate_fn=self.data.collate,
             worker_init_fn=leave_signals_to_the_trainer,
             # its own generator: loading draws nothing from the state that `last.pt` keeps
             generator=torch.Generator().manual_seed(0),
@@ -141,23 +162,7 @@ class Trainer:
             self.losses = []
         saved = time.monotonic()
         for batch in loader:
-            batch = self.fabric.to_device(batch)
-            output = self.model(self.method.normalise(batch["image"]), batch)
-            terms = self.method.losses(output, batch)
-            loss = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(loss):
-                values = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
-                raise InvalidError(
-                    f"The loss is not finite at epoch {self.epoch}, step {self.step} ({values}).",
-                    "Lower train.lr or set train.clip_grad; the last checkpoint before it is kept.",
-                )
-            self.optimiser.zero_grad()
-            self.fabric.backward(loss)
-            if self.train.clip_grad:
-                self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.train.clip_grad)
-            self.optimiser.step()
-            self.losses.append(loss.item())
-            self.terms = {name: term.item() for name, term in terms.items()}
+            self._step(self.fabric.to_device(batch))
             self.step += 1
             self.advance(1, note=f"{self.stage} epoch {self.epoch + 1} loss {np.mean(self.losses):.4f} lr {rate:.1e}")
             self.interrupt.check()
@@ -165,6 +170,37 @@ class Trainer:
                 self._save(self.last)
                 saved = time.monotonic()
         self._end_of_epoch(rate)
+
+    def _step(self, batch: Any) -> None:
+        """One step of the method, and then one of what is trained against it."""
+        output = self.model(self.method.normalise(batch["image"]), batch)
+        terms = self.method.losses(output, batch)
+        loss = torch.stack(list(terms.values())).sum()
+        self._require_finite(loss, terms)
+        self.optimiser.zero_grad()
+        self.fabric.backward(loss)
+        if self.train.clip_grad:
+            self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.train.clip_grad)
+        self.optimiser.step()
+        self.losses.append(loss.item())
+        self.terms = {name: term.item() for name, term in terms.items()}
+        if self.adversary_optimiser is not None:
+            apart = {name: value.detach() for name, value in output.items()}
+            loss = self.method.adversary_loss(apart, batch)
+            self._require_finite(loss, {ADVERSARY: loss})
+            # what its last step left
+            self.adversary_optimiser.zero_grad()
+            self.fabric.backward(loss)
+            self.adversary_optimiser.step()
+            self.terms[ADVERSARY] = loss.item()
+
+    def _require_finite(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
+        if not torch.isfinite(loss):
+            values = ", ".join(f"{name} {term.item():.3g}" for name, term in terms.items())
+            raise InvalidError(
+                f"The loss is not finite at epoch {self.epoch}, step {self.step} ({values}).",
+                "Lower train.lr or set train.clip_grad; the last checkpoint before it is kept.",
+            )
 
     def _batches(self, order: NDArray) -> list[list[int]]:
         """The samples of an epoch in batches. A last batch of one joins the one before it: batch normalisation has
@@ -174,7 +210,7 @@ class Trainer:
         batches = [order[i : i + size].tolist() for i in range(0, len(order), size)]
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [batches[-2] + batches[-1]]
-        if min(map(len, batches)) * self.method.views < 2:
+        if min(map(len, batches)) * self.method.views * self.method.frames < 2:
             raise InvalidError("A training batch has a single sample.", "Batch normalisation needs train.batch=2.")
         return batches
 
@@ -206,7 +242,7 @@ class Trainer:
 
     def _save(self, path: Path, *, state: bool = True, finished: bool = False) -> None:
         progress_state = {
-            "optimiser": self.optimiser.state_dict(),
+            **{key: one.state_dict() for key, one in self._optimisers().items()},
             "rng": torch.get_rng_state(),
             "position": {"stage": self.stage, "epoch": self.epoch, "step": self.step},
             "best": self.best,

@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader
 from handbench.console import progress, say
 from handbench.errors import InvalidError
 from handbench.inference.checkpoint import read_checkpoint, save_checkpoint
+from handbench.inference.windows import require_tracks
 from handbench.methods import find
 from handbench.methods.base import Method
 from handbench.sections import validated
-from handbench.training.augmented import AugmentedCrops, collate_views
 from handbench.training.loop import Trainer
 from handbench.training.plan import Plan
+from handbench.training.windows import training_crops
 
 # one pass over the samples as they are
 STILL = {"rotation": 0.0, "scale": 0.0, "shift": 0.0, "colour": 0.0}
@@ -45,7 +46,11 @@ def _load_weights(method: Method, plan: Plan, resumes: bool) -> None:
 
 
 def _check(method: Method, plan: Plan) -> None:
-    """Raises InvalidError where the data lack what a loss needs, UsageError where a batch is too small for one."""
+    """Raises InvalidError where the data lack what a loss, or a method of windows, needs, UsageError where a batch is
+    too small for a loss.
+    """
+    if method.frames > 1:
+        require_tracks(plan.file, method.name)
     for need in method.needs():
         missing = [name for name in need.fields if name not in plan.file.fields]
         if missing:
@@ -82,9 +87,9 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
 def _truth_batches(plan: Plan, method: Method) -> Iterator[Any]:
     """One pass over the training split, not augmented: held-out frames too, since nothing is chosen by them."""
     still = plan.recipe.data.model_copy(update=STILL)
-    data = AugmentedCrops(plan.file, still, plan.every_index, method, plan.seed, plan.labels)
+    data = training_crops(plan, method, plan.every_index, still)
     with progress(f"train {method.name}", len(data), "images") as advance:
-        loader = DataLoader(data, plan.recipe.train.batch, num_workers=0, collate_fn=collate_views)
+        loader = DataLoader(data, plan.recipe.train.batch, num_workers=0, collate_fn=data.collate)
         for batch in loader:
             yield batch
             advance(len(batch["index"]))

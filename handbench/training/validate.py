@@ -26,7 +26,7 @@ class Validation:
         whole = np.isfinite(joints).all((1, 2))
         self.truth = joints[whole]
         self.crops = crops_for(method, plan.file, plan.recipe.data.margin, index[whole])
-        self.batch = plan.recipe.train.batch
+        self.batch = plan.recipe.train.batch * method.frames
 
     def errors(self, method: Method, device: torch.device) -> dict[str, float]:
         """Mean errors in mm, the one that picks the best epoch first; empty where nothing is held out."""

@@ -63,6 +63,14 @@ class TestTime:
         assert np.isnan(found[[3, 4]]).all()
         assert np.isfinite(found[[1, 2, 5]]).all()
 
+    def test_without_a_rate_acceleration_is_per_frame_alone_and_that_is_said(self, film, noisy):
+        predicted = noisy(film.replace(joints=np.nan_to_num(film.joints)))
+        result = evaluate(film.replace(fps=None), predicted.replace(fps=None), "deformer-dexycb")
+        assert any("no frame rate" in warning and "mm/frame^2" in warning for warning in result.warnings)
+        metrics = {row["metric"] for row in result.summary}
+        assert "acceleration" in metrics
+        assert "acceleration-si" not in metrics
+
     def test_blocks_do_not_cut_a_track(self, film, noisy, monkeypatch):
         predicted = noisy(film.replace(joints=np.nan_to_num(film.joints)))
         whole = evaluate(film, predicted, "deformer-dexycb").samples

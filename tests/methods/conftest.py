@@ -29,20 +29,22 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def make_batch(hand: HandModel):
-    """make_batch(n, size, seed, rotated): n hands; rotated crops where asked. Images are noise."""
+    """make_batch(n, size, seed, rotated, frames): n hands, `frames` in a row of one shape and in crops turned alike;
+    rotated crops where asked. Images are noise.
+    """
 
-    def make(n: int, size: int = 64, seed: int = 0, rotated: bool = True) -> Batch:
+    def make(n: int, size: int = 64, seed: int = 0, rotated: bool = True, frames: int = 1) -> Batch:
         rng = np.random.default_rng(seed)
         pose = rng.normal(0, 0.3, (n, 48))
         translation = rng.uniform([-0.1, -0.1, 0.5], [0.1, 0.1, 0.9], (n, 3))
-        shape = rng.normal(0, 1, (n, 10))
+        shape = rng.normal(0, 1, (n // frames, 10)).repeat(frames, 0)
         vertices, joints16 = hand.forward(pose, shape, translation)
         joints = hand.joints21(vertices, joints16, "freihand")
         camera = np.array([[FOCAL, 0, 320.0], [0, FOCAL, 240.0], [0, 0, 1.0]])
         pixels = joints @ camera.T
         pixels = pixels[..., :2] / pixels[..., 2:]
         box = np.concatenate([pixels.min(1), pixels.max(1)], -1)
-        rotation = rng.uniform(-1.5, 1.5, n) * rotated
+        rotation = rng.uniform(-1.5, 1.5, n // frames).repeat(frames) * rotated
         affine = square_crop(box, size, 1.3, rotation)
 
         def tensor(array: np.ndarray) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Variants that do not rest on CLIP's knowledge, on HandSynth's small edition and on its two domains."""
+"""Variants that do not rest on CLIP's knowledge, on HandSynth's small edition, its two domains, and its tracks."""
 
 from __future__ import annotations
 
@@ -80,6 +80,41 @@ def test_two_variants_of_a_method(handbench, home, keep, method):
     assert max(minutes.values()) <= MOST
     # each has learnt more of the hand's shape than the mean hand
     for result in (a, b):
+        assert result.value("mpjpe", "procrustes") < floor.value("mpjpe", "procrustes")
+
+
+def test_aggregations_by_occlusion(handbench, home, keep):
+    """What is found is kept, whatever it is; only that each has learnt something is asked."""
+    data = "handsynth-video-small"
+    settings = ("train.epochs=8", "train.lr_decay_every=3")
+    assert handbench("prep", data).code == 0
+    mean_pose(handbench, data, data)
+    minutes = {}
+    variants = ("agg_dynamic", "agg_average", "agg_center")
+    for variant in variants:
+        minutes[variant] = train(handbench, "deformer", variant, data, settings)
+        row = ("predict", "deformer", "--variant", variant, *TINY)
+        assert handbench(*row, "--protocol", data).code == 0
+    assert handbench("eval", "--protocol", data).code == 0
+    results = home / f"results/{data}"
+    found = {variant: read_result(results / f"deformer-{variant}.tiny-0.h5") for variant in variants}
+    floor = read_result(results / "mean-pose-full-0.h5")
+    differences = {}
+    for variant in variants[:-1]:
+        compared = compare(found[variant], found["agg_center"], anyway=True).to_record()
+        differences[f"{variant} - agg_center"] = {key: compared[key] for key in ("n", "clusters", "rows", "per_bucket")}
+    keep(
+        "handsynth-video-small-deformer",
+        {
+            "what": "deformer tiny, one seed: aggregations by the share of the hand that is covered; mm, paired, 95 %",
+            "settings": settings,
+            "processor_minutes": minutes,
+            "n": floor.n,
+            "mean-pose": {key: floor.value("mpjpe", key) for key in ("root", "procrustes")},
+            "differences": differences,
+        },
+    )
+    for result in found.values():
         assert result.value("mpjpe", "procrustes") < floor.value("mpjpe", "procrustes")
 
 

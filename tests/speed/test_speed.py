@@ -11,11 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from handbench.inference.predict import crops_for
 from handbench.methods.base import Method, ModelConfig, Prediction
 from handbench.speed.clock import Effort, Timing, measure, median_interval
 from handbench.speed.cost import cost
+from handbench.speed.latency import time_method
 from handbench.speed.run import file_name
 from tests.training.test_loop import toy_hand
+from tests.video_file import ToyWindows, video_file
 
 SHORT = Effort("short", 4, 0.0, 0.5, 30, 0.0, 5)
 
@@ -134,3 +137,16 @@ def test_a_record_on_disk_has_every_sample_and_its_conditions(handbench, home):
     assert {"torch", "cpu", "threads", "cores", "load_before"} <= set(record["machine"])
     (path,) = (home / "speed").glob("speed-*.json")
     assert json.loads(path.read_text())["samples_wall_ms"] == record["samples_wall_ms"]
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_window_is_a_call_and_frames_per_second_count_what_it_predicts(tmp_path, stride):
+    file = video_file(tmp_path / "video.h5", (8,))
+    method = ToyWindows(stride)
+    record = time_method(method, crops_for(method, file, 1.3), torch.device("cpu"), SHORT, 4)
+    assert record["frames"] == 3
+    assert record["frames_per_call"] == stride
+    assert record["fps"] == pytest.approx(1000 * stride / record["p50_ms"])
+    assert record["ms_per_frame"] == pytest.approx(record["p50_ms"] / stride)
+    assert record["pool_from"] == "video"
+    assert record["cost"]["macs"] == 63 * 3 * 16 * 16

@@ -15,7 +15,13 @@ from handbench import places
 from handbench.inference.checkpoint import read_checkpoint
 from handbench.recipe import load_recipe, variants
 
-METHODS = {"clip-hand3d": ("3", "4", "5", "6"), "dahyf": ("4",), "clip-hand-s12": (), "clip-hand-s24": ("5",)}
+METHODS = {
+    "clip-hand3d": ("3", "4", "5", "6"),
+    "dahyf": ("4",),
+    "clip-hand-s12": (),
+    "clip-hand-s24": ("5",),
+    "deformer": ("4", "5", "6"),
+}
 PAPERS = {"clip-hand-s12": "clip-hand", "clip-hand-s24": "clip-hand"}
 # how a method's own rows are called among those of others
 OWN = {"clip-hand-s12": "CLIP-Hand-cls-S12", "clip-hand-s24": "CLIP-Hand-cls-S24"}
@@ -23,15 +29,20 @@ OWN = {"clip-hand-s12": "CLIP-Hand-cls-S12", "clip-hand-s24": "CLIP-Hand-cls-S24
 ALIKE = {
     "clip-hand3d": [{"full", "B32", "N21", "speed_full", "speed_pose", "speed_mesh"}],
     "clip-hand-s24": [{"full", "g_pj"}],
+    "deformer": [{"full", "agg_dynamic", "maxmse_disc", "stride1"}],
 }
+# what is trained on where it is not HandSynth: tracks for methods of windows
+DATA = {"deformer": "handsynth-video-small"}
 # one or two steps of whole batches; B32 contrasts 32 pairs
 QUICK = ("data.limit=32", "train.epochs=1", "train.pretrain_epochs=0", "train.workers=0")
+# neighbours one frame apart: eight frames hold whole windows
+WINDOWS = ("data.limit=8", "model.gap=1", *QUICK[1:])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_rows_of_the_ablation_tables_are_variants_and_the_other_way_round(method):
     with places.shipped("results", "published", f"{PAPERS.get(method, method)}.csv").open() as file:
-        printed = {(row["table"][1:], row["method"].split(" | ")[-1]) for row in csv.DictReader(file)}
+        printed = {(row["table"].removeprefix("T"), row["method"].split(" | ")[-1]) for row in csv.DictReader(file)}
     named = {(row.table, row.row) for variant in variants(method) for row in variant.rows}
     assert named <= printed
     assert {row for row in printed if row[0] in METHODS[method]} <= named
@@ -93,10 +104,11 @@ def _flat(section: dict, prefix: str = "") -> dict:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_variant_trains_at_size_tiny(handbench, home, method):
-    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "40").code == 0
-    sets = [word for setting in QUICK for word in ("--set", setting)]
+    data, quick = DATA.get(method, "handsynth-small"), WINDOWS if method in DATA else QUICK
+    assert handbench("prep", data, "--split", "train", "--limit", "40").code == 0
+    sets = [word for setting in quick for word in ("--set", setting)]
     for variant in variants(method):
-        train = ("train", method, "--variant", variant.name, "--size", "tiny", "--data", "handsynth-small")
+        train = ("train", method, "--variant", variant.name, "--size", "tiny", "--data", data)
         ran = handbench(*train, "--device", "cpu", *sets)
         assert ran.code == 0, (variant.name, ran.err)
         best = home / "train" / method / f"{variant.name}.tiny" / "0" / "best.pt"
@@ -104,15 +116,19 @@ def test_every_variant_trains_at_size_tiny(handbench, home, method):
         assert all(torch.isfinite(value).all() for value in record["state"].values() if value.is_floating_point())
         about = record["about"]
         assert about["variant"] == variant.name
-        assert set(about["changed"]) >= set(QUICK)
+        if method in DATA and "center" not in variant.name and variant.name != "per_frame":
+            logged = json.loads((best.parent / "log.jsonl").read_text().splitlines()[-1])
+            assert logged["loss/motion_forward"] > 0, variant.name
+        assert set(about["changed"]) >= set(quick)
         assert (about["init"] is not None) == (load_recipe(method, variant.name).train.init is not None)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_it_trains_in_half_precision(handbench, home, method):
-    assert handbench("prep", "handsynth-small", "--split", "train", "--limit", "24").code == 0
-    sets = [word for setting in (*QUICK, "train.precision=bf16-mixed") for word in ("--set", setting)]
-    ran = handbench("train", method, "--size", "tiny", "--data", "handsynth-small", "--device", "cpu", *sets)
+    data, quick = DATA.get(method, "handsynth-small"), WINDOWS if method in DATA else QUICK
+    assert handbench("prep", data, "--split", "train", "--limit", "24").code == 0
+    sets = [word for setting in (*quick, "train.precision=bf16-mixed") for word in ("--set", setting)]
+    ran = handbench("train", method, "--size", "tiny", "--data", data, "--device", "cpu", *sets)
     assert ran.code == 0, ran.err
 
 
@@ -167,6 +183,9 @@ def test_bad_beginnings_are_said_with_the_setting_that_does_without(handbench, h
     assert ran.code == 4
     assert "no mano_pose and no mano_shape" in ran.err
     assert 'model.losses=["2d","3d","projected","bone"]' in ran.err
+    ran = handbench("train", "deformer", *tiny, "--hand", "synthetic")
+    assert ran.code == 4
+    assert "has no tracks, and deformer looks at several frames" in ran.err
     sets = ["train.epochs=1", "data.limit=8", "train.batch=8", "train.workers=0"]
     sets.append('model.losses=["2d","3d","projected","bone"]')
     ran = handbench("train", "dahyf", *tiny, "--hand", "synthetic", *[w for s in sets for w in ("--set", s)])

@@ -25,3 +25,21 @@ def seen(points: Tensor, turn: Tensor) -> Tensor:
 def unseen(points: Tensor, turn: Tensor) -> Tensor:
     """The inverse of `seen`."""
     return points @ turn.to(points.dtype)
+
+
+def turned_rotations(rotations: Tensor, turn: Tensor, mirrored: Tensor) -> Tensor:
+    """MANO rotations (B,16,3,3) of the record's camera frame as the seen, right-looking hand has them; with the
+    transposed turn, back again.
+
+    Of a mirrored hand each joint's rotation R is F R F with F = diag(-1, 1, 1); the root is turned with the camera.
+    """
+    flip = _flip(rotations, mirrored)
+    root = turn.to(rotations.dtype) @ rotations[:, 0] @ flip[:, 0]
+    return torch.cat([root[:, None], (flip @ rotations @ flip)[:, 1:]], 1)
+
+
+def _flip(like: Tensor, mirrored: Tensor) -> Tensor:
+    """(B,1,3,3): diag(-1, 1, 1) for mirrored hands, else the identity."""
+    diagonal = torch.ones(len(mirrored), 3, dtype=like.dtype, device=like.device)
+    diagonal[:, 0] = torch.where(mirrored, -1.0, 1.0)
+    return torch.diag_embed(diagonal)[:, None]

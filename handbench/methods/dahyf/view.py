@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from handbench.methods.base import Batch
-from handbench.methods.blocks.seen import patch_turn, seen, unseen
+from handbench.methods.blocks.seen import patch_turn, seen, turned_rotations, unseen
 
 # nearer points, in early training, are projected as if they stood here, m
 NEAREST = 1e-2
@@ -76,22 +76,9 @@ def seen_rotations(rotations: Tensor, view: View, mirrored: Tensor) -> Tensor:
 
     Of a mirrored hand each joint's rotation R is F R F with F = diag(-1, 1, 1); the root is turned with the camera.
     """
-    return _turned(rotations, view.turn, mirrored)
+    return turned_rotations(rotations, view.turn, mirrored)
 
 
 def rotations_back(rotations: Tensor, view: View, mirrored: Tensor) -> Tensor:
     """The inverse of `seen_rotations`."""
-    return _turned(rotations, view.turn.transpose(1, 2), mirrored)
-
-
-def _turned(rotations: Tensor, turn: Tensor, mirrored: Tensor) -> Tensor:
-    flip = _flip(rotations, mirrored)
-    root = turn.to(rotations.dtype) @ rotations[:, 0] @ flip[:, 0]
-    return torch.cat([root[:, None], (flip @ rotations @ flip)[:, 1:]], 1)
-
-
-def _flip(like: Tensor, mirrored: Tensor) -> Tensor:
-    """(B,1,3,3): diag(-1, 1, 1) for mirrored hands, else the identity."""
-    diagonal = torch.ones(len(mirrored), 3, dtype=like.dtype, device=like.device)
-    diagonal[:, 0] = torch.where(mirrored, -1.0, 1.0)
-    return torch.diag_embed(diagonal)[:, None]
+    return turned_rotations(rotations, view.turn.transpose(1, 2), mirrored)
