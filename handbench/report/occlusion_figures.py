@@ -82,7 +82,7 @@ def confidence_by_occlusion(row: str, result: Result, predictions: HandsFile) ->
     if scored is not None and scored != predictions.digest():
         raise InvalidError(
             f"{predictions.path} is not what {row} was scored on.",
-            f"`handbench eval --protocol {result.protocol['name']}` scores it again; or give the row's own predictions.",
+            f"`handbench eval --protocol {result.protocol['name']}` scores it again.",
         )
     place = {str(name): i for i, name in enumerate(predictions.ids)}
     try:
