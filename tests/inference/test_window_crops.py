@@ -7,9 +7,15 @@ import pytest
 import torch
 
 from handbench.errors import InvalidError
-from handbench.inference.predict import crops_for, predict_in_memory
+from handbench.inference.checkpoint import save_checkpoint
+from handbench.inference.predict import crops_for, predict, predict_in_memory
 from handbench.inference.window_crops import WindowCrops
-from tests.video_file import ToyWindows, close, video_file
+from handbench.recipe import Data, Recipe, Train
+from handbench.synth.hand import synthetic_hand
+from handbench.training.plan import Plan
+from handbench.training.validate import Validation
+from tests.methods.deformer_tiny import build
+from tests.video_file import ToyWindows, close, toy_hand, video_file
 
 CPU = torch.device("cpu")
 
@@ -100,3 +106,65 @@ def test_a_file_without_tracks_is_refused(tmp_path):
     with pytest.raises(InvalidError, match="has no tracks") as refused:
         crops_for(ToyWindows(), bare, 1.3)
     assert "handsynth-video" in refused.value.hint
+
+
+# --- frames whose truth lacks what is given -------------------------------------------------------------------------
+
+
+def without(file, path, *places):
+    """The same two tracks; at these places nothing is annotated."""
+    joints, box = file.column("joints"), file.column("box")
+    joints[list(places)], box[list(places)] = np.nan, np.nan
+    return video_file(path, joints=joints, box=box)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return video_file(tmp_path_factory.mktemp("whole") / "video.h5")
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_frame_that_is_not_annotated_stands_beside_those_that_are(whole, tmp_path, stride):
+    bare = without(whole, tmp_path / "bare.h5", 4)
+    torch.manual_seed(0)
+    method = ToyWindows(stride).eval()
+    kept = np.setdiff1d(np.arange(len(bare)), 4)
+    expected = predict_in_memory(method, crops_for(method, whole, 0.0, kept), CPU, 7, 0)
+    crops = crops_for(method, bare, 0.0, kept)
+    root = np.concatenate([crops[i]["root"][crops[i]["index"] == 4] for i in range(len(crops))])
+    assert len(root)
+    assert np.isnan(root).all()
+    hands = predict_in_memory(method, crops, CPU, 7, 0)
+    assert (hands.id == whole.ids[kept]).all()
+    assert close(hands.joints, expected.joints)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_frame_that_is_predicted_needs_what_is_given(whole, tmp_path, stride):
+    method, bare = ToyWindows(stride).eval(), without(whole, tmp_path / "bare.h5", 4)
+    with pytest.raises(InvalidError, match="has no root, which the method is given"):
+        predict_in_memory(method, crops_for(method, bare, 1.3), CPU, 7, 0)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_validation_passes_over_frames_that_are_not_annotated(whole, tmp_path, stride):
+    method = ToyWindows(stride)
+    recipe = Recipe(method=method.name, variant="full", size="full", model={}, data=Data(), train=Train())
+    held_out = Plan(recipe, whole, toy_hand(), tmp_path / "a").validation_index
+    middle = int(held_out[len(held_out) // 2])
+    plan = Plan(recipe, without(whole, tmp_path / "bare.h5", middle), toy_hand(), tmp_path / "b")
+    validation = Validation(plan, method)
+    assert len(validation.truth) == len(held_out) - 1
+    assert np.isfinite(list(validation.errors(method, CPU).values())).all()
+
+
+@pytest.mark.parametrize("unknown", [None, np.full(21, np.nan)])
+def test_a_method_that_is_given_the_occlusion_is_not_predicted_without(tmp_path, unknown):
+    hand = synthetic_hand("right")
+    checkpoint, out = tmp_path / "best.pt", tmp_path / "predictions.h5"
+    save_checkpoint(checkpoint, build(hand, aggregation="occlusion"), hand, {"fingertips": "freihand"})
+    bare = video_file(tmp_path / "bare.h5", visible_fraction=unknown)
+    with pytest.raises(InvalidError, match="does not say how much of each hand is covered") as refused:
+        predict(checkpoint, bare, out, method="deformer", device=CPU, batch=3, workers=0)
+    assert "dexycb" in refused.value.hint
+    assert not list(tmp_path.glob("predictions*"))
