@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar, NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from handbench.errors import UsageError
 from handbench.hands.mano import HandModel
 
 
@@ -88,6 +89,17 @@ class Need(NamedTuple):
     without: str
 
 
+def require_others(size: int, without: str) -> None:
+    """For a loss that tells images of a batch apart. Raises UsageError for a training batch of one; `without`: the
+    setting that does without the loss.
+    """
+    if size < 2:
+        raise UsageError(
+            f"The contrastive loss needs other images in a batch, and train.batch is {size}.",
+            f"Set train.batch=2 or more, or do without: {without}.",
+        )
+
+
 class ModelConfig(BaseModel):
     """A method's `[model]` section; an unknown key is an error."""
 
@@ -107,6 +119,8 @@ class Method(nn.Module, ABC):
     # what is timed apart: stage -> its sub-modules; and the rows of the paper's own timing table -> its stages
     stages: ClassVar[dict[str, tuple[str, ...]]] = {}
     stage_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
+    # sub-modules that are None until `begin_training`: a checkpoint of training fits a model that has none of them
+    training_only: ClassVar[tuple[str, ...]] = ()
     # left hands are shown mirrored, as right ones
     mirrors_left: ClassVar[bool] = False
     # built on a hand model: MANO, or the synthetic hand where that is asked for
@@ -169,6 +183,13 @@ class Method(nn.Module, ABC):
 
     def check_batch(self, size: int) -> None:
         """Raises UsageError where a training batch of `size` images is too small for a loss."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As always, but for the weights of `training_only` parts that this model does not have."""
+        absent = tuple(f"{name}." for name in self.training_only if getattr(self, name) is None)
+        if absent:
+            state_dict = {key: value for key, value in state_dict.items() if not key.startswith(absent)}
+        return super().load_state_dict(state_dict, strict, assign)
 
     @abstractmethod
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:

@@ -17,6 +17,12 @@ from handbench.methods.blocks.torchvision_shim import import_with_torchvision
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+def imagenet_normalised(image: Tensor) -> Tensor:
+    """uint8 RGB (B,3,S,S) -> float32 with ImageNet's mean and standard deviation."""
+    mean, std = (image.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return (image.float() / 255.0 - mean) / std
+
+
 class BackboneConfig(ModelConfig):
     """`weights`: `none`, `imagenet` (data/NAME-imagenet.safetensors in HANDBENCH_HOME) or a file."""
 

@@ -7,9 +7,8 @@ features of the image and of a prompt that describes some other domain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from handbench.errors import UsageError
 from handbench.hands.joints import WRIST
 from handbench.hands.mano import HandModel
 from handbench.methods.base import Batch, Method, Prediction
+from handbench.methods.blocks.pinhole import pixels_of
 from handbench.methods.blocks.seen import patch_turn, seen, unseen
 from handbench.methods.clip_dg.augmentations import augment
 from handbench.methods.clip_dg.branch import Branch2
@@ -46,6 +46,7 @@ class ClipDG(Method):
     given: ClassVar[tuple[str, ...]] = ("root", "scale", "box", "side")
     mirrors_left = True
     needs_hand = False
+    training_only: ClassVar[tuple[str, ...]] = ("branch",)
     stages: ClassVar[dict[str, tuple[str, ...]]] = {
         "heat-maps": ("pose_net",),
         "pose": ("pose_prior", "viewpoint"),
@@ -101,12 +102,6 @@ class ClipDG(Method):
         )
         self.branch = branch.to(next(self.parameters()).device)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As always; but a checkpoint of training fits a model without Branch 2, which leaves that part out."""
-        if self.branch is None:
-            state_dict = {key: value for key, value in state_dict.items() if not key.startswith("branch.")}
-        return super().load_state_dict(state_dict, strict, assign)
-
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Image (B,3,S,S) -> score maps `maps0`, `maps1`, `maps2` (B,21,S/8,S/8), the last the best; `canonical`
         (B,21,3), `rotation` (B,3,3) and `joints` (B,21,3) = canonical · rotation. In training `anchor` and `positive`
@@ -141,7 +136,7 @@ class ClipDG(Method):
         maps = [output[f"maps{i}"] for i in range(3)]
         annotated = batch["joints_valid"]
         joints = torch.where(annotated[..., None], batch["joints"], 1.0)
-        pixels = (joints @ batch["camera"].transpose(1, 2))[..., :2] / joints[..., 2:].clamp(min=1e-2)
+        pixels = pixels_of(joints, batch["camera"])
         sigma = self.config.sigma * self.input_size / SIGMA_AT
         true_maps = heat_targets(pixels, self.cells, self.input_size, sigma)
         scaled = batch["scale"].isfinite() & (batch["scale"] > 0)

@@ -16,11 +16,6 @@ def project(points: Tensor, camera: Tensor) -> Tensor:
     return camera[:, None, :1] * (points[..., :2] + camera[:, None, 1:])
 
 
-def true_pixels(points: Tensor, camera: Tensor) -> Tensor:
-    """Points (B,P,3) m in the record's frame -> pixels of the patch (B,P,2), by its true camera (B,3,3)."""
-    return (points @ camera.transpose(1, 2))[..., :2] / points[..., 2:].clamp(min=1e-2)
-
-
 def heatmap_targets(pixels: Tensor, side: int, cells: int, kind: Literal["onehot", "gauss"], sigma: float) -> Tensor:
     """Points (B,P,2) px in a patch of `side` pixels -> their targets on maps of cells × cells, each of sum 1.
 

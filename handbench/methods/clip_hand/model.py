@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from handbench.errors import UsageError
 from handbench.hands.hierarchy import build_hierarchy
 from handbench.hands.joints import FINGERTIPS, WRIST
 from handbench.hands.mano import HandModel
-from handbench.methods.base import Batch, Method, Need, Prediction
-from handbench.methods.blocks.backbone import IMAGENET_MEAN, IMAGENET_STD
+from handbench.methods.base import Batch, Method, Need, Prediction, require_others
+from handbench.methods.blocks.backbone import imagenet_normalised
 from handbench.methods.blocks.clip_image import FrozenImage, load_image
 from handbench.methods.blocks.clip_text import FrozenText, load_text
 from handbench.methods.blocks.masked import masked_l1
+from handbench.methods.blocks.pinhole import pixels_of
 from handbench.methods.blocks.seen import patch_turn, seen, unseen
 from handbench.methods.clip_hand.config import ClipHandConfig
 from handbench.methods.clip_hand.heatmaps import HeatMaps
 from handbench.methods.clip_hand.high_resolution import HighResolution
 from handbench.methods.clip_hand.language import Contrast, describe, known_labels
-from handbench.methods.clip_hand.losses import heatmap_losses, heatmap_targets, masked_mse, project, true_pixels
+from handbench.methods.clip_hand.losses import heatmap_losses, heatmap_targets, masked_mse, project
 from handbench.methods.clip_hand.mted import Transformer, hop_mask
 from handbench.methods.clip_hand.pat import Pat
 from handbench.methods.clip_hand.templates import JOINTS, JointTemplates
@@ -44,6 +43,7 @@ class ClipHand(Method):
     given: ClassVar[tuple[str, ...]] = ("root", "box", "side")
     mirrors_left = True
     labels: tuple[str, ...] = ("background", "gesture")
+    training_only: ClassVar[tuple[str, ...]] = ("contrast",)
     stages: ClassVar[dict[str, tuple[str, ...]]] = {
         "backbone": ("backbone",),
         "high resolution": ("high_resolution",),
@@ -120,11 +120,8 @@ class ClipHand(Method):
         return [mesh] if self.config.mesh_losses else []
 
     def check_batch(self, size: int) -> None:
-        if self.config.clip.enabled and size < 2:
-            raise UsageError(
-                f"The contrastive loss needs other images in a batch, and train.batch is {size}.",
-                "Set train.batch=2 or more, or do without: model.clip.enabled=false.",
-            )
+        if self.config.clip.enabled:
+            require_others(size, "model.clip.enabled=false")
 
     def begin_training(self, pretrained: bool = True) -> None:
         """Load weights and templates, and add the CLIP module. Raises MissingError for files that are not there."""
@@ -138,15 +135,8 @@ class ClipHand(Method):
             self.image = load_image(clip.weights, clip.random_layers, clip.random_width)
             self.contrast = Contrast(self.config.backbone.dims[-1], clip.temperature).to(self.up.device)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As always; but a checkpoint of training fits a model without the CLIP module, which leaves that part out."""
-        if self.contrast is None:
-            state_dict = {key: value for key, value in state_dict.items() if not key.startswith("contrast.")}
-        return super().load_state_dict(state_dict, strict, assign)
-
     def normalise(self, image: Tensor) -> Tensor:
-        mean, std = (image.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        return (image.float() / 255.0 - mean) / std
+        return imagenet_normalised(image)
 
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Image (B,3,S,S) -> camera (B,3) = (s, tx, ty), see `losses.project`; joints (B,21,3), the tokens', refined
@@ -210,7 +200,7 @@ class ClipHand(Method):
         annotated = batch["joints_valid"]
         joints = torch.where(annotated[..., None], batch["joints"], 1.0)
         wrist = joints[:, WRIST : WRIST + 1]
-        pixels = true_pixels(joints, batch["camera"])
+        pixels = pixels_of(joints, batch["camera"])
         true3d, rooted = seen(joints - wrist, turn), annotated & annotated[:, WRIST : WRIST + 1]
         true2d = (pixels + 0.5) * (2 / self.input_size) - 1
         projected = project(output["mesh_joints"], output["camera"])
@@ -228,7 +218,7 @@ class ClipHand(Method):
             coarse = masked_l1(output["coarse"], true[:, self.coarse], known.expand(-1, COARSE))
             terms["vertices"] = weight.vertices * 0.5 * (fine + coarse)
         if "maps" in output:
-            places = torch.cat([pixels, true_pixels(vertices[:, self.coarse], batch["camera"])], 1)
+            places = torch.cat([pixels, pixels_of(vertices[:, self.coarse], batch["camera"])], 1)
             known = torch.cat([annotated, meshed[:, None].expand(-1, COARSE)], 1)
             inside = known & (places > -0.5).all(-1) & (places < self.input_size - 0.5).all(-1)
             mhf, cells = self.config.mhf, 2 * output["maps"].shape[-1]

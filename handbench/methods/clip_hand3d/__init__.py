@@ -7,9 +7,8 @@ the joints along x, y and z into words. The paper's open points are settled in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from handbench.errors import UsageError
 from handbench.hands.hierarchy import build_hierarchy
 from handbench.hands.joints import MIDDLE_MCP, WRIST
 from handbench.hands.mano import HandModel
-from handbench.methods.base import Batch, Method, Need, Prediction
+from handbench.methods.base import Batch, Method, Need, Prediction, require_others
 from handbench.methods.blocks.backbone import ResNet
 from handbench.methods.blocks.clip_text import FrozenText, load_text
 from handbench.methods.blocks.lixel import LixelHead, Lixels, label_divergence, positions
@@ -47,6 +46,7 @@ class ClipHand3D(Method):
     name = "clip-hand3d"
     Config = ClipHand3DConfig
     given: ClassVar[tuple[str, ...]] = ("root depth", "scale", "box", "camera")
+    training_only: ClassVar[tuple[str, ...]] = ("contrast",)
     stages: ClassVar[dict[str, tuple[str, ...]]] = {
         "backbone": ("backbone",),
         "pose head": ("lixel",),
@@ -113,11 +113,7 @@ class ClipHand3D(Method):
         pairs, clip = size * self.views, self.config.clip
         if not clip.enabled:
             return
-        if size < 2:
-            raise UsageError(
-                f"The contrastive loss needs other images in a batch, and train.batch is {size}.",
-                "Set train.batch=2 or more, or do without: model.clip.enabled=false.",
-            )
+        require_others(size, "model.clip.enabled=false")
         if clip.contrast_batch > pairs:
             raise UsageError(
                 f"A batch has {pairs} pairs of image and prompt, fewer than model.clip.contrast_batch = "
@@ -135,12 +131,6 @@ class ClipHand3D(Method):
             side = (self.config.input // 32) * 2**self.config.deconv_layers
             bins = (side, side, self.config.input // 4)
             self.contrast = Contrast(JOINTS, bins, clip, self.config.attn_axis).to(self.regressor.device)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As always; but a checkpoint of training fits a model without text branch, which leaves that part out."""
-        if self.contrast is None:
-            state_dict = {key: value for key, value in state_dict.items() if not key.startswith("contrast.")}
-        return super().load_state_dict(state_dict, strict, assign)
 
     def forward(self, image: Tensor, batch: Batch | None = None) -> dict[str, Tensor]:
         """Image (B,3,S,S) -> `joints` (B,21,3) and `vertices` (B,778,3) in uvd, and `x`, `y`, `z`: the logits of the

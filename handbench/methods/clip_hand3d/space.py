@@ -13,14 +13,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from handbench.methods.blocks.pinhole import pixels_of
+
 DEPTH = 4.5
 
 
 def to_uvd(xyz: Tensor, camera: Tensor, root_depth: Tensor, scale: Tensor, size: int) -> Tensor:
     """Points (B,P,3) m in the camera frame -> uvd (B,P,3); camera (B,3,3) of the crop, S = `size` pixels."""
     z = xyz[..., 2:]
-    # a mesh in early training may pass the camera
-    pixels = (xyz @ camera.transpose(1, 2))[..., :2] / z.clamp(min=1e-2)
+    pixels = pixels_of(xyz, camera)
     d = (z - root_depth[:, None, None]) / (scale[:, None, None] * DEPTH) + 0.5
     return torch.cat([(pixels + 0.5) / size, d], -1)
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from handbench.hands.joints import WRIST
 from handbench.hands.mano import HandModel
 from handbench.methods.base import Batch, Method, Need, Prediction
-from handbench.methods.blocks.backbone import IMAGENET_MEAN, IMAGENET_STD, FeatureNet
+from handbench.methods.blocks.backbone import FeatureNet, imagenet_normalised
 from handbench.methods.blocks.mano_layer import ManoLayer
 from handbench.methods.blocks.masked import masked_l1
+from handbench.methods.blocks.pinhole import pixels_of
 from handbench.methods.dahyf.config import DaHyFConfig
 from handbench.methods.dahyf.direction import DirectionFusion
 from handbench.methods.dahyf.joints2d import JOINTS, HeatMaps, SubPixelClassifier, encode
@@ -100,8 +101,7 @@ class DaHyF(Method):
             self.backbone.load(self.config.backbone.weights)
 
     def normalise(self, image: Tensor) -> Tensor:
-        mean, std = (image.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        return (image.float() / 255.0 - mean) / std
+        return imagenet_normalised(image)
 
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Image (B,3,S,S) -> rotations (B,16,3,3), shape (B,10), camera (B,3); the hand in the seen frame (`View`):
@@ -155,7 +155,7 @@ class DaHyF(Method):
         annotated = batch["joints_valid"]
         joints = torch.where(annotated[..., None], batch["joints"], 1.0)
         # the truth is projected by the true camera, whatever the method is given
-        true2d = (joints @ batch["camera"].transpose(1, 2))[..., :2] / joints[..., 2:].clamp(min=1e-2)
+        true2d = pixels_of(joints, batch["camera"])
         inside = annotated & (true2d > -0.5).all(-1) & (true2d < size - 0.5).all(-1)
         rooted = annotated & annotated[:, :1]
         true3d = view.seen(joints)

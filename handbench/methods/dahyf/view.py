@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 
 from handbench.methods.base import Batch
+from handbench.methods.blocks.pinhole import pixels_of
 from handbench.methods.blocks.seen import patch_turn, seen, turned_rotations, unseen
-
-# nearer points, in early training, are projected as if they stood here, m
-NEAREST = 1e-2
 
 
 class View(NamedTuple):
@@ -43,7 +41,7 @@ class View(NamedTuple):
 
     def project(self, points: Tensor) -> Tensor:
         """Points (B,P,3) m of the seen frame -> pixels of the patch (B,P,2)."""
-        return (points @ self.camera.transpose(1, 2))[..., :2] / points[..., 2:].clamp(min=NEAREST)
+        return pixels_of(points, self.camera)
 
     def seen(self, points: Tensor) -> Tensor:
         """Points (B,P,3) of the record's camera frame in the seen one."""

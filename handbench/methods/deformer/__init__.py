@@ -7,9 +7,8 @@ motions between, are summed there by their confidences.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -43,9 +42,6 @@ from handbench.methods.deformer.pyramid import FeaturePyramid
 from handbench.methods.deformer.spatial import SpatialTransformer
 from handbench.methods.deformer.temporal import MonocularHeads, MotionHeads, TemporalTransformer
 
-# parts that inference leaves out
-TRAINING_ONLY = ("discriminator.", "monocular.")
-
 
 class Deformer(Method):
     """Construct it and it is ready for inference; `begin_training()` adds the motion discriminator."""
@@ -54,6 +50,7 @@ class Deformer(Method):
     Config = DeformerConfig
     given: ClassVar[tuple[str, ...]] = ("box", "side", "root")
     mirrors_left = True
+    training_only: ClassVar[tuple[str, ...]] = ("discriminator", "monocular")
     stages: ClassVar[dict[str, tuple[str, ...]]] = {
         "backbone": ("backbone", "pyramid"),
         "spatial transformer": ("spatial",),
@@ -112,12 +109,6 @@ class Deformer(Method):
             self.discriminator = MotionDiscriminator(self.config.discriminator).to(device)
         if self.config.mono_head == "spatial" and self.monocular is None:
             self.monocular = MonocularHeads(self.config, self._hand).to(device)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As always; but a checkpoint of training fits a model for inference, which leaves some parts out."""
-        absent = tuple(name for name in TRAINING_ONLY if getattr(self, name[:-1]) is None)
-        state_dict = {key: value for key, value in state_dict.items() if not key.startswith(absent)}
-        return super().load_state_dict(state_dict, strict, assign)
 
     def train(self, mode: bool = True) -> Deformer:
         super().train(mode)

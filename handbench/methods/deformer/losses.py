@@ -10,6 +10,7 @@ from torch import Tensor
 from handbench.hands.joints import WRIST
 from handbench.methods.base import Batch
 from handbench.methods.blocks.masked import masked_mean
+from handbench.methods.blocks.pinhole import pixels_of
 from handbench.methods.blocks.seen import patch_turn, seen, turned_rotations
 from handbench.methods.deformer.config import LossConfig
 from handbench.methods.deformer.pyramid import to_region
@@ -51,8 +52,7 @@ def truth_of(batch: Batch, size: int, region: float) -> Truth:
     real = ~batch["repeated"]
     annotated = batch["joints_valid"] & real[:, None]
     joints = torch.where(annotated[..., None], batch["joints"], 1.0)
-    homogeneous = joints @ batch["camera"].transpose(1, 2)
-    joints2d = to_region(homogeneous[..., :2] / homogeneous[..., 2:].clamp(min=1e-2), size, region)
+    joints2d = to_region(pixels_of(joints, batch["camera"]), size, region)
     inside = annotated & ((joints2d > 0) & (joints2d < 1)).all(-1)
     rooted = annotated[:, WRIST]
     joints = seen(joints, turn)
