@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from handbench.cli.report_clip import nearest, tsne
+from handbench.cli.report_clip import Json, Out, nearest, say_picture, tsne
 
 app = typer.Typer(
     help="Draw what is in a trained method, and how rows compare.",
@@ -27,8 +27,6 @@ Seed = Annotated[int, typer.Option(help="as trained")]
 Checkpoint = Annotated[Path | None, typer.Option(help="instead of the trained method's best.pt")]
 OfProtocol = Annotated[str, typer.Option(help="whose test set to draw")]
 Data = Annotated[Path | None, typer.Option(help="a prepared file, instead of the protocol's")]
-Out = Annotated[Path | None, typer.Option(help="the PNG (default: in HANDBENCH_HOME/pictures)")]
-Json = Annotated[str | None, typer.Option(metavar="FILE", help="write the numbers there too; - is stdout")]
 Rows = Annotated[list[str], typer.Argument(help="rows in HANDBENCH_HOME/results/PROTOCOL, or result files (.h5)")]
 Scored = Annotated[str, typer.Option("--protocol", help="that they were scored under")]
 Aligned = Annotated[
@@ -72,7 +70,7 @@ def logits(
         found.logits, found.prompts, found.images, found.ids, path, f"{row_name(trained.row)}{_caveat(trained.row)}"
     )
     record = matrices_record(found.logits, found.ids, found.prompts, found.scales)
-    _say(path, json, {"row": trained.row, "checkpoint": trained.digest, "truth": truth.digest(), **record})
+    say_picture(path, json, {"row": trained.row, "checkpoint": trained.digest, "truth": truth.digest(), **record})
 
 
 @app.command()
@@ -133,7 +131,7 @@ def pck(
     curves, aligned = read_curves(rows, chosen, space.value, alignment)
     path = out or places.home() / "pictures" / chosen.name / f"pck-{space.value}-{aligned}.png"
     draw_curves(curves, space.value, aligned, path)
-    _say(path, json, curves_record(curves, space.value, aligned))
+    say_picture(path, json, curves_record(curves, space.value, aligned))
 
 
 @app.command()
@@ -225,7 +223,7 @@ def _title(scored: Any, alignment: str | None) -> str:
 def _say_lines(path: Path, json: str | None, lines: Any, scored: Any, alignment: str | None, kind: str) -> None:
     from handbench.report.occlusion_figures import lines_record
 
-    _say(path, json, lines_record(lines, str(scored[0][1].protocol["id"]), alignment, kind))
+    say_picture(path, json, lines_record(lines, str(scored[0][1].protocol["id"]), alignment, kind))
 
 
 def _trained(
@@ -261,10 +259,3 @@ def _trained(
 
 def _caveat(row: dict[str, Any]) -> str:
     return ": random weights say nothing about CLIP" if row["weights"].get("clip") == "random" else ""
-
-
-def _say(path: Path, json: str | None, record: dict[str, Any]) -> None:
-    from handbench.store.records import hand_over
-
-    if not hand_over(record, json):
-        print(path)

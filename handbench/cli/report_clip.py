@@ -51,7 +51,7 @@ def tsne(
     placed = embed(found, seed)
     draw_domains(placed, path, f"t-SNE of CLIP's features{_caveat(clip)}")
     sets = {name: {"n": len(points), "points": points.tolist()} for name, points in placed.items()}
-    _say(path, json, {"clip": clip, "seed": seed, "sets": sets})
+    say_picture(path, json, {"clip": clip, "seed": seed, "sets": sets})
 
 
 def nearest(
@@ -80,7 +80,7 @@ def nearest(
     path = _picture(out, json, [file.path], f"nearest-{_name(source)}")
     rows = run(Towers(clip, choose_device(device)), file, sample, prompt or PROMPTS, samples, best)
     draw_nearest(rows, path, f"Image and prompt in equal parts: nearest images of {_name(source)}{_caveat(clip)}")
-    _say(path, json, {"clip": clip, "rows": nearest_record(rows)})
+    say_picture(path, json, {"clip": clip, "rows": nearest_record(rows)})
 
 
 def _open(given: str, split: str) -> Any:
@@ -108,7 +108,8 @@ def _caveat(clip: str) -> str:
     return " (random weights: they say nothing about CLIP)" if clip == "random" else ""
 
 
-def _say(path: Path, json: str | None, record: dict[str, Any]) -> None:
+def say_picture(path: Path, json: str | None, record: dict[str, Any]) -> None:
+    """Where the picture is; or its numbers, where `--json -` takes stdout for them."""
     from handbench.store.records import hand_over
 
     if not hand_over(record, json):
