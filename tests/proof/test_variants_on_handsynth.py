@@ -10,6 +10,7 @@ import pytest
 
 from handbench.evaluation.compare import compare
 from handbench.evaluation.result_file import read_result
+from handbench.metrics.intervals import mean_interval
 
 pytestmark = pytest.mark.proof
 
@@ -118,8 +119,20 @@ def test_aggregations_by_occlusion(handbench, home, keep):
         assert result.value("mpjpe", "procrustes") < floor.value("mpjpe", "procrustes")
 
 
+def gap(home, row: str, protocols: tuple[str, str]) -> dict[str, dict]:
+    """Target - source, mm, sample by sample: number i has one pose in the two domains."""
+    source, target = (read_result(home / f"results/{protocol}/{row}.h5") for protocol in protocols)
+    assert list(source.ids) == list(target.ids)
+    found = {}
+    for name in ("mpjpe/root", "mpjpe/root-scale", "mpjpe/procrustes"):
+        difference = target.samples[name] - source.samples[name]
+        interval = mean_interval(difference)
+        found[name] = {"value": float(difference.mean()), "interval": [interval.low, interval.high]}
+    return found
+
+
 def test_from_one_synthetic_domain_to_another(handbench, home, keep):
-    settings = ("train.epochs=4", "train.lr_decay_every=3")
+    settings = ("train.epochs=14", "train.lr_decay_every=10")
     for name in ("handsynth-source", "handsynth-target"):
         assert handbench("prep", name).code == 0
     protocols = ("handsynth-source", "handsynth-source-to-handsynth-target")
@@ -136,12 +149,14 @@ def test_from_one_synthetic_domain_to_another(handbench, home, keep):
     assert ran.code == 0, ran.err
     record = json.loads(ran.out)
     table = handbench("eval", "--cross", "handsynth-source:handsynth-target").out
+    gaps = {variant: gap(home, f"clip-dg-{variant}.tiny-0", protocols) for variant in minutes}
     keep(
         "handsynth-domains",
         {
             "what": "trained on one rendering, tested on it and on another; clip-dg tiny, one seed; mm",
             "settings": settings,
             "processor_minutes": minutes,
+            "gap": gaps,
             "table": table.splitlines(),
             **record,
         },
@@ -150,8 +165,9 @@ def test_from_one_synthetic_domain_to_another(handbench, home, keep):
     floor = figures.pop("mean-pose-full")
     assert set(figures) == {"clip-dg-baseline", "clip-dg-normal_aug", "clip-dg-full"}
     source, target = record["columns"]
-    for found in figures.values():
-        assert found[source]["procrustes"]["value"] < floor[source]["procrustes"]["value"]
-        # the gap: what it costs that the rendering is another
-        assert found[target]["root-scale"]["interval"][0] > found[source]["root-scale"]["interval"][1]
+    # it has learnt where a hand's joints are, and loses some of that where the rendering is another
+    baseline = figures["clip-dg-baseline"]
+    assert baseline[source]["root"]["value"] < floor[source]["root"]["value"]
+    for variant in ("baseline", "normal_aug"):
+        assert gaps[variant]["mpjpe/root"]["interval"][0] > 0
     assert max(minutes.values()) <= MOST
