@@ -44,7 +44,7 @@ def test_a_pooled_product_is_rows_times_columns():
 
 
 def test_a_new_block_changes_next_to_nothing():
-    block, x = PatBlock(64), torch.randn(2, 64, 8, 8)
+    block, x = PatBlock(64, 1e-5), torch.randn(2, 64, 8, 8)
     assert (block(x) - x).abs().max() < 1e-3
     assert sum(p.numel() for p in block.parameters()) == 3 * 10 * 64 + 3 * 2 * 64 + 2 * 4 * 64 * 64 + 5 * 64 + 2 * 64
 
@@ -56,7 +56,7 @@ def test_weights_under_potters_names_go_where_they_belong(tmp_path):
     assert our_name("network.0.1.token_mixer.norm.weight") == "stages.0.1.mixer.norm.weight"
     assert our_name("network.6.0.layer_scale_2") == "stages.3.0.scale2"
     assert our_name("network.6.0.mlp.fc2.bias") == "stages.3.0.mlp.2.bias"
-    one, two = (Pat((1, 1, 1, 1), (32, 32, 32, 32)) for _ in range(2))
+    one, two = (Pat((1, 1, 1, 1), (32, 32, 32, 32), 1e-5) for _ in range(2))
     theirs = {"embeds.0": "patch_embed.proj", "mixer.spatial": "token_mixer.proj0", "mlp.0": "mlp.fc1"}
     state = {}
     for key, value in one.state_dict().items():
@@ -67,16 +67,16 @@ def test_weights_under_potters_names_go_where_they_belong(tmp_path):
     two.load(str(tmp_path / "w.pt"))
     assert all(torch.equal(value, one.state_dict()[key]) for key, value in two.state_dict().items())
     with pytest.raises(InvalidError, match="does not hold the weights of potter-s5"):
-        Pat((2, 1, 1, 1), (32, 32, 32, 32)).load(str(tmp_path / "w.pt"))
+        Pat((2, 1, 1, 1), (32, 32, 32, 32), 1e-5).load(str(tmp_path / "w.pt"))
 
 
 @pytest.mark.parametrize("fuse", ["add", "concat"])
 def test_high_resolution_keeps_a_quarter_and_folds_back_where_asked(fuse):
-    pyramid = Pat((1, 1, 1, 1), (32, 32, 64, 64))(torch.randn(2, 3, 64, 64))
-    feature, last = HighResolution((32, 32, 64, 64), fuse, fold=False)(pyramid)
+    pyramid = Pat((1, 1, 1, 1), (32, 32, 64, 64), 1e-5)(torch.randn(2, 3, 64, 64))
+    feature, last = HighResolution((32, 32, 64, 64), 1e-5, fuse, fold=False)(pyramid)
     assert feature.shape == (2, 32, 16, 16)
     assert last is pyramid.f4
-    _, folded = HighResolution((32, 32, 64, 64), fuse, fold=True)(pyramid)
+    _, folded = HighResolution((32, 32, 64, 64), 1e-5, fuse, fold=True)(pyramid)
     assert folded.shape == (2, 64, 2, 2)
     assert not torch.equal(folded, pyramid.f4)
 

@@ -20,6 +20,8 @@ class PatConfig(ModelConfig):
     dims: Four = (64, 128, 320, 512)
     # `none`, `imagenet` (data/potter-s12-imagenet.safetensors or -s24- in HANDBENCH_HOME) or a file
     weights: str = "none"
+    # how much of each block there is at first; POTTER's, with which a network without pre-training hardly begins
+    layer_scale: float = Field(default=1e-5, gt=0)
 
 
 class HfaConfig(ModelConfig):

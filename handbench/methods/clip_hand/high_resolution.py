@@ -21,12 +21,12 @@ class HighResolution(nn.Module):
     for the row without heat-maps, f1234 is brought back to S/32 and added to f4 (its use there is our decision).
     """
 
-    def __init__(self, dims: tuple[int, ...], fuse: Literal["add", "concat"], fold: bool):
+    def __init__(self, dims: tuple[int, ...], layer_scale: float, fuse: Literal["add", "concat"], fold: bool):
         super().__init__()
         self.climbs = nn.ModuleList(_climb(dims[: i + 1]) for i in (1, 2, 3))
         self.reduce = nn.ModuleList(nn.Conv2d(2 * dims[0], dims[0], 1) for _ in BLOCKS) if fuse == "concat" else None
         self.blocks = nn.ModuleList(
-            nn.Sequential(*(PatBlock(dims[0], ratio) for _ in range(count)))
+            nn.Sequential(*(PatBlock(dims[0], layer_scale, ratio) for _ in range(count)))
             for count, ratio in zip(BLOCKS, RATIOS, strict=True)
         )
         self.norm = channel_norm(dims[0])

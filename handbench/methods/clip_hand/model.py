@@ -64,10 +64,12 @@ class ClipHand(Method):
         assert level.up is not None
         if not config.clip.enabled:
             self.labels = ()
-        self.backbone = Pat(config.pat, dims)
+        self.backbone = Pat(config.pat, dims, config.backbone.layer_scale)
         self.high_resolution: HighResolution | None = None
         if config.hfa.enabled:
-            self.high_resolution = HighResolution(dims, config.hfa.fuse, fold=not config.mhf.enabled)
+            self.high_resolution = HighResolution(
+                dims, config.backbone.layer_scale, config.hfa.fuse, fold=not config.mhf.enabled
+            )
         self.heatmaps: HeatMaps | None = None
         if config.mhf.enabled:
             self.heatmaps = HeatMaps(dims[0], dims[-1], side**2, JOINTS, COARSE, config.mhf.blocks)

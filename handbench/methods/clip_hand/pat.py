@@ -16,7 +16,6 @@ from handbench.methods.blocks.backbone import read_state
 
 # cells of a pooled side, and rows that a pixel's channels are laid out in
 POOLED, ROWS = 4, 32
-LAYER_SCALE = 1e-5
 
 
 class Pyramid(NamedTuple):
@@ -59,9 +58,11 @@ class PoolingAttention(nn.Module):
 
 
 class PatBlock(nn.Module):
-    """x + scale1 · attention(GN x), then x + scale2 · MLP(GN x); the MLP is two 1 × 1 convolutions and a GELU."""
+    """x + scale1 · attention(GN x), then x + scale2 · MLP(GN x); the MLP is two 1 × 1 convolutions and a GELU. Both
+    scales begin at `layer_scale`.
+    """
 
-    def __init__(self, channels: int, ratio: int = 4):
+    def __init__(self, channels: int, layer_scale: float, ratio: int = 4):
         super().__init__()
         self.norm1 = channel_norm(channels)
         self.mixer = PoolingAttention(channels)
@@ -69,8 +70,8 @@ class PatBlock(nn.Module):
         self.mlp = nn.Sequential(
             nn.Conv2d(channels, ratio * channels, 1), nn.GELU(), nn.Conv2d(ratio * channels, channels, 1)
         )
-        self.scale1 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
-        self.scale2 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
+        self.scale1 = nn.Parameter(torch.full((channels,), layer_scale))
+        self.scale2 = nn.Parameter(torch.full((channels,), layer_scale))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.scale1[:, None, None] * self.mixer(self.norm1(x))
@@ -80,7 +81,7 @@ class PatBlock(nn.Module):
 class Pat(nn.Module):
     """Image (B,3,S,S) -> the features of its four stages; the last one is normalised, as before POTTER's classifier."""
 
-    def __init__(self, depths: tuple[int, ...], dims: tuple[int, ...]):
+    def __init__(self, depths: tuple[int, ...], dims: tuple[int, ...], layer_scale: float):
         super().__init__()
         self.name = f"potter-s{sum(depths)}"
         widths = (3, *dims)
@@ -89,7 +90,8 @@ class Pat(nn.Module):
             for i in range(4)
         )
         self.stages = nn.ModuleList(
-            nn.Sequential(*(PatBlock(dim) for _ in range(depth))) for depth, dim in zip(depths, dims, strict=True)
+            nn.Sequential(*(PatBlock(dim, layer_scale) for _ in range(depth)))
+            for depth, dim in zip(depths, dims, strict=True)
         )
         self.norm = channel_norm(dims[-1])
 
