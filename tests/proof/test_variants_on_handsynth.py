@@ -90,7 +90,7 @@ def test_two_variants_of_a_method(handbench, home, keep, method):
 def test_aggregations_by_occlusion(handbench, home, keep):
     """What is found is kept, whatever it is; only that each has learnt something is asked."""
     data = "handsynth-video-small"
-    settings = ("train.epochs=8", "train.lr_decay_every=3")
+    settings = ("train.epochs=4", "train.lr_decay_every=3")
     assert handbench("prep", data).code == 0
     mean_pose(handbench, data, data)
     minutes = {}
