@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from handbench.metrics.intervals import WARN_BELOW
+
 RESAMPLES = 1000
 LEVEL = 0.95
 
@@ -26,7 +28,8 @@ class Band:
 
     @property
     def words(self) -> str:
-        return f"95 % bootstrap over {self.clusters:,} {'captures' if self.captures else 'samples'}"
+        few = ", too few to be sure of" if self.clusters < WARN_BELOW else ""
+        return f"95 % bootstrap over {self.clusters:,} {'captures' if self.captures else 'samples'}{few}"
 
 
 def band(values: NDArray, clusters: NDArray | None, seed: int = 0) -> Band:
