@@ -31,6 +31,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gathered_numbers() -> Path:
+    """The published numbers as they were gathered from the papers."""
+    return _shared("HANDBENCH_PUBLISHED", "published")
+
+
+@pytest.fixture(scope="session")
 def golden():
     """A loader of the full golden files; the test is skipped, saying so, where they are absent."""
 

@@ -49,7 +49,7 @@ def test_the_chain_on_the_synthetic_hand(tmp_path):
     assert "CLIP-Hand3D (ACM MM 2023)" in table
     assert "clip-hand3d tiny (random CLIP, scratch)" in table
     assert "mean-pose" in table
-    assert r"\begin{" in said["handbench eval --table 1 --latex"]
+    assert r"\begin{" in said["handbench eval --table 1 --format latex"]
     by_occlusion = said["handbench eval --table deformer.1"]
     assert "HandOccNet (CVPR 2022)" in by_occlusion
     assert "| deformer tiny (scratch)" in by_occlusion

@@ -28,8 +28,14 @@ def evaluate(
     unit: Annotated[str | None, typer.Option(help="unit of --pred: m, dm, cm, mm")] = None,
     result: Annotated[Path | None, typer.Option(help="keep the errors of every sample here (.h5), to compare")] = None,
     json: Annotated[str | None, typer.Option(metavar="FILE", help="the result as JSON; - is stdout")] = None,
-    latex: Annotated[bool, typer.Option("--latex", help="print LaTeX instead of Markdown")] = False,
-    standalone: Annotated[bool, typer.Option("--standalone", help="with --latex: a whole document")] = False,
+    format: Annotated[
+        str, typer.Option(help="of a table: markdown, latex, terminal, csv, json", show_default=True)
+    ] = "markdown",
+    standalone: Annotated[bool, typer.Option("--standalone", help="with --format latex: a whole document")] = False,
+    measured: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="of a table: rows of these result files too, measured elsewhere"),
+    ] = None,
     scores_txt: Annotated[Path | None, typer.Option(help="write the official script's scores.txt")] = None,
     given: Annotated[
         list[str] | None,
@@ -41,13 +47,15 @@ def evaluate(
 
     Example: handbench eval --table 1
 
+    Example: handbench eval --table deformer.1 --format latex
+
     Example: handbench eval --cross freihand:stb,rhd
 
     Example: handbench eval --protocol freihand --truth FreiHAND_pub_v2_eval --pred pred.json --json result.json
     """
     if cross is not None:
         others = (table, protocol, truth, pred, order, axes, unit, result, scores_txt, given)
-        if any(others) or latex or standalone or strict:
+        if any(others) or measured or standalone or strict or format != "markdown":
             raise UsageError("--cross takes --json and nothing else.", "It prints what is in HANDBENCH_HOME.")
         _cross(cross, json)
     elif table is not None:
@@ -56,9 +64,11 @@ def evaluate(
                 "--table takes no --protocol, --truth, --pred (and what belongs to it), --strict, --scores-txt.",
                 "It prints what is in HANDBENCH_HOME; score a file of your own with --pred.",
             )
-        _table(table, json, latex, standalone)
-    elif latex or standalone:
-        raise UsageError("--latex is for tables.", "handbench eval --table 1 --latex")
+        _table(table, json, format, standalone, measured or [])
+    elif measured or standalone or format != "markdown":
+        raise UsageError(
+            "--format, --standalone and --measured are for tables.", "handbench eval --table 1 --format latex"
+        )
     elif pred is not None:
         written = {name: said for name, said in (("order", order), ("axes", axes), ("unit", unit)) if said}
         _one(protocol or "freihand", truth, pred, json, scores_txt, strict, result, written, given)
@@ -68,23 +78,33 @@ def evaluate(
         raise UsageError("Nothing to score.", "Give --pred FILE, or --table 1 for everything in HANDBENCH_HOME.")
 
 
-def _table(name: str, json: str | None, latex: bool, standalone: bool) -> None:
+def _table(name: str, json: str | None, format: str, standalone: bool, measured: list[Path]) -> None:
     from handbench import places
+    from handbench.console import say
     from handbench.evaluation.catalog import score_home
+    from handbench.evaluation.measured_elsewhere import results_in
     from handbench.evaluation.protocol import load
+    from handbench.report.formats import FORMATS
     from handbench.report.latex import to_latex
-    from handbench.report.markdown import to_markdown
     from handbench.report.spec import load_spec
     from handbench.report.speeds import read_speeds
     from handbench.report.table import build_table
+    from handbench.sections import require_known
     from handbench.store.records import hand_over
 
+    require_known(format, list(FORMATS), "format")
+    if standalone and format != "latex":
+        raise UsageError("--standalone is of LaTeX.", f"handbench eval --table {name} --format latex --standalone")
     spec = load_spec(name)
-    results = score_home(load(spec.protocol))
+    results = [record for protocol in spec.protocols for record in score_home(load(protocol))]
+    results += [record for folder in measured for record in results_in(folder)]
     speeds = read_speeds(places.home() / "speed")
     built = build_table(spec, results, speeds)
+    if not built.sections:
+        wanted = " or ".join(f"`handbench predict METHOD --protocol {protocol}`" for protocol in spec.protocols)
+        say(f"Table {name} has no published rows, and nothing was measured for it yet: {wanted}.")
     if not hand_over({"table": name, "results": results}, json):
-        print(to_latex(built, standalone=standalone) if latex else to_markdown(built))
+        print((to_latex(built, standalone=True) if standalone else FORMATS[format](built)).rstrip("\n"))
 
 
 def _cross(text: str, json: str | None) -> None:

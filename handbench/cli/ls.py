@@ -7,11 +7,29 @@ from typing import Annotated
 import typer
 
 
-def ls(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> None:
-    """List what there is, and what is in HANDBENCH_HOME.
+def ls(
+    what: Annotated[str | None, typer.Argument(help="published: the numbers that papers printed")] = None,
+    method: Annotated[str | None, typer.Option(help="of published: METRO, ...")] = None,
+    table: Annotated[str | None, typer.Option(help="of published: clip-hand3d.1, ...")] = None,
+    json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """List what there is, and what is in HANDBENCH_HOME; or who printed which number.
 
     Example: handbench ls
+
+    Example: handbench ls published --method METRO
     """
+    if what is not None:
+        from handbench.report.published_list import print_published
+        from handbench.sections import require_known
+
+        require_known(what, ["published"], "list")
+        print_published(method, table, json)
+        return
+    if method or table:
+        from handbench.errors import UsageError
+
+        raise UsageError("--method and --table are of the published numbers.", "handbench ls published --method METRO")
     import tomllib
 
     from handbench import places

@@ -10,6 +10,7 @@ from handbench.evaluation.buckets import UNKNOWN
 from handbench.evaluation.result import absent, row_name
 from handbench.layouts.mark import OFFICIAL
 from handbench.recipe import recipe_names, variants
+from handbench.report.measured_speed import speed_cell
 from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import Cell, Footnotes, Row
 
@@ -24,15 +25,20 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     """One result record as a row; `speeds` are searched for the same method, variant and size."""
     row = record["row"]
     seeds = row.get("seeds")
+    under = f" under {record['protocol']['name']}" if len(spec.protocols) > 1 else ""
     said = row_notes(record) + ([_covered(record["per_bucket"])] if spec.by_bucket and record.get("per_bucket") else [])
     marks = [notes.mark(text) for text in said]
     cells = tuple(
-        _speed_cell(column, row, speeds, notes) if column.speed else _cell(column, record, notes)
+        speed_cell(column, row, speeds, notes)
+        if column.speed
+        else _cell(column, record, notes)
+        if spec.protocol_of(column) == record["protocol"]["name"]
+        else Cell()
         for column in spec.columns
     )
     return Row(
         name=row_name(row) or "predictions",
-        source=f"measured, n = {record['n']:,}" + (f", mean ± s.d. of {len(seeds)} seeds" if seeds else ""),
+        source=f"measured{under}, n = {record['n']:,}" + (f", mean ± s.d. of {len(seeds)} seeds" if seeds else ""),
         measured=True,
         cells=cells,
         marks=tuple(marks),
@@ -118,11 +124,11 @@ def _cell(column: Column, record: dict[str, Any], notes: Footnotes) -> Cell:
     for figure in summary:
         if (figure["metric"], figure["alignment"]) == (column.measured.metric, column.measured.alignment):
             value = figure["value"]
-            if not _finite(value):
+            if not finite(value):
                 return Cell()
             low, high = figure["interval"]
-            interval = f"± {figure['spread']:.{column.decimals}f}" if _finite(figure.get("spread")) else ""
-            if _finite(low) and _finite(high):
+            interval = f"± {figure['spread']:.{column.decimals}f}" if finite(figure.get("spread")) else ""
+            if finite(low) and finite(high):
                 interval = f"[{low:.{column.decimals}f}, {high:.{column.decimals}f}]"
             return Cell(f"{value:.{column.decimals}f}", float(value), interval)
     return Cell()
@@ -144,30 +150,5 @@ def _without(record: dict[str, Any], bucket: str) -> str:
     return "" if buckets[bucket]["n"] else f"No sample of the truth is covered by {bucket}"
 
 
-def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]], notes: Footnotes) -> Cell:
-    """One image at a time (tier T1), same recipe: a standard run before a quick one, then the latest; its device in a
-    footnote.
-    """
-    same = ("method", "variant", "size", "recipe")
-    for speed in sorted(speeds, key=_standard_then_latest, reverse=True):
-        if speed.get("tier") != "T1" or speed.get("batch") != 1 or any(speed.get(k) != row.get(k) for k in same):
-            continue
-        if not row.get("method") or not _finite(speed.get(column.speed or "")):
-            continue
-        value = float(speed[column.speed or ""])
-        if column.speed != "fps":
-            # counted, not timed: the same on every device
-            return Cell(f"{value:.{column.decimals}f}", value)
-        median = f", median {speed['p50_ms']:.2f} ms" if _finite(speed.get("p50_ms")) else ""
-        quick = "; a quick run, shorter than the protocol asks for" if speed.get("effort") == "quick" else ""
-        mark = notes.mark(f"Measured on {speed['device']}, one image at a time (tier T1){median}{quick}")
-        return Cell(f"{value:.{column.decimals}f}", value, marks=(mark,))
-    return Cell()
-
-
-def _standard_then_latest(speed: dict[str, Any]) -> tuple[bool, str]:
-    return speed.get("effort") == "standard", str(speed.get("made", {}).get("time"))
-
-
-def _finite(value: Any) -> bool:
+def finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

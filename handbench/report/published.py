@@ -16,7 +16,7 @@ from handbench.sections import require_known
 PAPERS: dict[str, tuple[str, str]] = {
     "clip-hand3d": ("CLIP-Hand3D", "000"),
     "clip-hand": ("CLIP-Hand", "001"),
-    "image-free-dg": ("Image-free DG", "002"),
+    "clip-dg": ("Image-free DG", "002"),
     "dahyf": ("DaHyF", "003"),
     "deformer": ("Deformer", "004"),
 }
@@ -137,6 +137,11 @@ def remarks(note: str) -> list[str]:
     """The rest of a cell's note, with papers by their names; what it says of the venue stands for itself."""
     rest = re.sub(r"^; |; $", "", _DISAGREE.sub("", note).replace("; ; ", "; "))
     return [name_paper(part) for part in re.split("; (?=printed venue)", rest) if part]
+
+
+def table_in_words(table: str) -> str:
+    """`3` -> `T3`; what is said in a text, `text 4.2`, stays."""
+    return table if table.startswith("text") else f"T{table}"
 
 
 def name_paper(text: str) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from handbench.report.published import PAPERS, disagreement, published_table, remarks
+from handbench.report.published import PAPERS, disagreement, published_table, remarks, table_in_words
 from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import MISSING, Cell, Footnotes, Row
 
@@ -20,23 +20,29 @@ def published_part(spec: TableSpec, notes: Footnotes) -> list[Row]:
     return [_row(spec, first, cells, disputes[at], notes) for at, (first, cells) in enumerate(entries)]
 
 
-Place = tuple[str | None, str | None]  # of a column: its published name, and its split
+Place = tuple[str | None, str | None, str | None]  # of a column: its published name, dataset and split
 Cells = dict[Place, pd.Series]  # -> the CSV's row
 
 
-def _entries(spec: TableSpec, table: str, dataset: str, split: str | None) -> list[tuple[pd.Series, Cells]]:
+def _entries(spec: TableSpec, table: str, dataset: str | None, split: str | None) -> list[tuple[pd.Series, Cells]]:
     rows = published_table(table)
-    rows = rows[rows["dataset"] == dataset]
-    rows = rows if split is None else rows[rows["split"] == split]
+    for key, chosen in (("dataset", dataset), ("split", split)):
+        rows = rows if chosen is None else rows[rows[key] == chosen]
     wanted = [column.place for column in spec.columns if column.published]
     entries = []
-    for _, group in rows.groupby(["method", "input"], sort=False):
-        cells = {
-            (name, split): group[(group["canonical"] == name) & (True if split is None else group["split"] == split)]
-            for name, split in wanted
-        }
-        entries.append((group.iloc[0], {place: found.iloc[0] for place, found in cells.items() if len(found)}))
+    for _, group in rows.groupby(["method", "venue", "year", "input"], sort=False, dropna=False):
+        cells = {place: _at(group, place) for place in wanted}
+        filled = {place: found.iloc[0] for place, found in cells.items() if len(found)}
+        # a row without a figure in any column says nothing here
+        entries += [(group.iloc[0], filled)] if filled else []
     return entries
+
+
+def _at(rows: pd.DataFrame, place: Place) -> pd.DataFrame:
+    """The rows that fill a column."""
+    for key, chosen in zip(("canonical", "dataset", "split"), place, strict=True):
+        rows = rows if chosen is None else rows[rows[key] == chosen]
+    return rows
 
 
 def _row(spec: TableSpec, first: pd.Series, cells: Cells, dispute: str, notes: Footnotes) -> Row:
@@ -57,7 +63,7 @@ def _row(spec: TableSpec, first: pd.Series, cells: Cells, dispute: str, notes: F
     method = re.sub(r"^Ours \((.+)\)$", r"\1", first["method"]).removesuffix(" (Ours)")
     return Row(
         name=f"{method} ({venue})" if venue else method,
-        source=f"{PAPERS[first['source']][0]} T{first['table']}",
+        source=f"{PAPERS[first['source']][0]} {table_in_words(first['table'])}",
         measured=False,
         cells=tuple(printed),
         marks=marks,

@@ -26,7 +26,8 @@ class Column(BaseModel):
     """One column of figures.
 
     `published` is a metric's name among the published numbers, `measured` a figure of a result, `speed` one of a speed
-    record. `split` is which of the published splits fills the column, `bucket` which occlusion bucket of a result;
+    record. `dataset` and `split` are which of the published ones fill the column (where a table has several),
+    `protocol` which protocol's results do (else the table's), `bucket` which occlusion bucket of a result;
     measured figures of a bucket take no part in best and second best, as the papers' bins are of other frames.
     `decimals` is for measured figures; published ones keep the digits of their paper. `ranked = false` keeps ranking
     marks off. `note` is a footnote on the column's head; neighbours of one `group` share a head above their own.
@@ -35,15 +36,17 @@ class Column(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
-    unit: Literal["mm", "ratio", "frame/s", "M", "G", "mm/s^2", "mm/frame^2"]
+    unit: Literal["mm", "ratio", "frame/s", "M", "G", "mm/s^2", "mm/frame^2", "ms", "px"]
     better: Literal["lower", "higher"]
     decimals: int
     group: str = ""
     published: str | None = None
+    dataset: str | None = None
     split: str | None = None
     measured: Measured | None = None
+    protocol: str | None = None
     bucket: str | None = None
-    speed: Literal["fps", "params", "gmacs"] | None = None
+    speed: Literal["fps", "p50_ms", "params", "gmacs"] | None = None
     ranked: bool = True
     note: str = ""
 
@@ -58,15 +61,20 @@ class Column(BaseModel):
         names = [name for name, _, _ in BUCKETS]
         if self.bucket is not None and self.bucket not in names:
             raise ValueError(f"no bucket is called {self.bucket!r}{did_you_mean(self.bucket, names)}")
-        for key, of in (("split", "published"), ("bucket", "measured")):
+        for key, of in (
+            ("dataset", "published"),
+            ("split", "published"),
+            ("protocol", "measured"),
+            ("bucket", "measured"),
+        ):
             if getattr(self, key) is not None and getattr(self, of) is None:
                 raise ValueError(f"a column with a {key} says of what: `{of}`")
         return self
 
     @property
-    def place(self) -> tuple[str | None, str | None]:
-        """Where among a method's published figures its own stands: metric and split."""
-        return self.published, self.split
+    def place(self) -> tuple[str | None, str | None, str | None]:
+        """Where among a method's published figures its own stands: metric, dataset and split."""
+        return self.published, self.dataset, self.split
 
     @property
     def unaligned(self) -> bool:
@@ -77,13 +85,13 @@ class Column(BaseModel):
 class Published(BaseModel):
     """Rows of one published table: `table` is `clip-hand3d.1`; `dataset` and `split` choose among its rows.
 
-    Without a `split`, what a method has in several splits is one row, and columns say which they show.
+    Without one, what a method has in several datasets or splits is one row, and columns say which they show.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     table: str
-    dataset: str
+    dataset: str | None = None
     split: str | None = None
 
     @model_validator(mode="after")
@@ -94,10 +102,11 @@ class Published(BaseModel):
 
 
 class TableSpec(BaseModel):
-    """A table: published rows beside what was measured under one protocol.
+    """A table: published rows beside what was measured.
 
-    `protocol` names the protocol whose official id may stand among the published rows. `backbone` and `input` add the
-    papers' columns of that name. `footnotes` say what holds for the whole table.
+    `protocol` names the protocol whose official id may stand among the published rows; columns may name others. A
+    table of speeds has none. `backbone` and `input` add the papers' columns of that name. `footnotes` say what holds
+    for the whole table.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -105,8 +114,8 @@ class TableSpec(BaseModel):
     name: str
     title: str
     dataset: str
-    protocol: str
-    published: tuple[Published, ...]
+    protocol: str | None = None
+    published: tuple[Published, ...] = ()
     columns: tuple[Column, ...]
     backbone: bool = False
     input: bool = False
@@ -114,11 +123,22 @@ class TableSpec(BaseModel):
 
     @model_validator(mode="after")
     def _splits(self) -> TableSpec:
-        known = sorted({split for part in self.published for split in published_table(part.table)["split"]})
-        for column in self.columns:
-            if column.split is not None and column.split not in known:
-                raise ValueError(f"no published split is called {column.split!r}{did_you_mean(column.split, known)}")
+        for key in ("split", "dataset"):
+            known = sorted({name for part in self.published for name in published_table(part.table)[key]})
+            for name in (getattr(column, key) for column in self.columns):
+                if name is not None and name not in known:
+                    raise ValueError(f"no published {key} is called {name!r}{did_you_mean(name, known)}")
         return self
+
+    def protocol_of(self, column: Column) -> str | None:
+        """The protocol whose results fill a column; None where no result does."""
+        return (column.protocol or self.protocol) if column.measured else None
+
+    @property
+    def protocols(self) -> list[str]:
+        """Every protocol whose results have a figure here."""
+        names = [*([self.protocol] if self.protocol else []), *(column.protocol or "" for column in self.columns)]
+        return [name for name in dict.fromkeys(names) if name]
 
     @property
     def by_bucket(self) -> bool:

@@ -7,13 +7,14 @@ from typing import Any
 
 from handbench import __version__
 from handbench.report.measured_part import given_its_place, measured_row, provenance_line, truth_source
+from handbench.report.measured_speed import latest, speed_row
 from handbench.report.published_part import published_part
 from handbench.report.ranking import rank
 from handbench.report.repeats import with_repeats
 from handbench.report.spec import TableSpec, load_spec, table_names
 from handbench.report.table_parts import MISSING, Cell, Footnotes, Head, Row, Section, Table
 
-__all__ = ["MISSING", "Cell", "Row", "Section", "Table", "build_table", "load_spec", "official_id", "table_names"]
+__all__ = ["MISSING", "Cell", "Row", "Section", "Table", "build_table", "load_spec", "official_ids", "table_names"]
 
 
 def build_table(
@@ -22,24 +23,24 @@ def build_table(
     speeds: Sequence[dict[str, Any]] = (),
     official: str | None = None,
 ) -> Table:
-    """A table of one protocol's results beside the published rows.
+    """Results beside the published rows; in a table without a protocol, speed records.
 
     `results` are result records (`Result.to_record`) and `speeds` speed records with their device; results of another
     protocol than the table's are left out. `official` is the id that may stand among the published rows; without it,
-    the id of the protocol's official list of samples with the official truth.
+    the ids of the protocols' official lists of samples with the official truth.
 
     Rows of different protocol ids never share a section: the official id joins the published rows, every other id
     (partial or synthetic truth, another version) has a section of its own. Where a column is not aligned, neither do
     rows that were given the hand's place and rows that were not.
     """
-    official = official or official_id(spec)
+    officials = {official} if official else official_ids(spec)
     notes = Footnotes()
     heads = tuple(
         Head(c.label, "" if c.unit == "ratio" else c.unit, "↓" if c.better == "lower" else "↑",
              (notes.mark(c.note),) if c.note else (), c.group)
         for c in spec.columns
     )  # fmt: skip
-    records = [record for record in results if record["protocol"]["name"] == spec.protocol]
+    records = [record for record in results if record["protocol"]["name"] in spec.protocols]
     groups: dict[tuple[str, bool], list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault((record["protocol"]["id"], _set_apart(spec, record)), []).append(record)
@@ -47,19 +48,17 @@ def build_table(
     def rows(key: tuple[str, bool]) -> list[Row]:
         return [measured_row(spec, record, list(speeds), notes) for record in with_repeats(groups.get(key, []))]
 
-    main = (official or "", False)
-    first = published_part(spec, notes) + rows(main)
-    sections = [
-        Section(
-            title=f"{spec.dataset}, published" + (f", and measured under {official}" if groups.get(main) else ""),
-            sentence="",
-            protocol_id=official or "",
-            rows=tuple(rank(first, spec.columns)),
-        )
-    ]
+    main = [key for key in groups if key[0] in officials and not key[1]]
+    first = published_part(spec, notes) + [row for key in main for row in rows(key)]
+    under = f", and measured under {', '.join(key[0] for key in main)}" if main else ""
+    ids = ", ".join(sorted(officials))
+    sections = [Section(f"{spec.dataset}, published{under}", "", ids, tuple(rank(first, spec.columns)))]
     for key, group in groups.items():
-        if key != main:
-            sections.append(Section(_title(key, group[0]), _apart(key, group[0], official), key[0], tuple(rows(key))))
+        if key not in main:
+            sections.append(Section(_title(key, group[0]), _apart(key, group[0], officials), key[0], tuple(rows(key))))
+    if not spec.protocols and speeds:
+        timed = tuple(speed_row(spec, record, notes) for record in latest(speeds))
+        sections.append(Section("Measured by handbench, one image at a time (tier T1)", "", "", timed))
     return Table(
         name=spec.name,
         title=spec.title,
@@ -77,13 +76,13 @@ def build_table(
     )
 
 
-def official_id(spec: TableSpec) -> str | None:
-    """The id of a result over the whole official list with the official truth; None where there is no such list."""
+def official_ids(spec: TableSpec) -> set[str]:
+    """The id of a result over a whole official list with the official truth, of each protocol that has such a list."""
     from handbench.evaluation.protocol import load
 
-    protocol = load(spec.protocol)
-    ids = protocol.official_ids()
-    return None if ids is None else protocol.identity(ids)
+    protocols = [load(name) for name in spec.protocols]
+    lists = [(protocol, protocol.official_ids()) for protocol in protocols]
+    return {protocol.identity(ids) for protocol, ids in lists if ids is not None}
 
 
 def _set_apart(spec: TableSpec, record: dict[str, Any]) -> bool:
@@ -94,9 +93,9 @@ def _title(key: tuple[str, bool], record: dict[str, Any]) -> str:
     return f"{key[0]}, {record['n']:,} samples" + (", given the place of the hand" if key[1] else "")
 
 
-def _apart(key: tuple[str, bool], record: dict[str, Any], official: str | None) -> str:
+def _apart(key: tuple[str, bool], record: dict[str, Any], officials: set[str]) -> str:
     """Why the rows of a section stand alone."""
-    if key[0] == official:
+    if key[0] in officials:
         return "Not comparable with the rows above: given the place of the hand, which unaligned errors gain from."
     from handbench.evaluation.protocol import OFFICIAL_FILES
 

@@ -30,7 +30,7 @@ def test_every_cell_of_the_five_papers_is_there():
     rows = published_rows()
     assert len(rows) == 645
     assert rows.groupby("source").size().to_dict() == {
-        "clip-hand3d": 179, "clip-hand": 65, "image-free-dg": 40, "dahyf": 144, "deformer": 217,
+        "clip-hand3d": 179, "clip-hand": 65, "clip-dg": 40, "dahyf": 144, "deformer": 217,
     }  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_the_rows_that_are_handed_out_are_the_readers_own():
 def test_an_unknown_table_gets_a_suggestion():
     with pytest.raises(UsageError, match=r"did you mean 'clip-hand3d\.1'"):
         published_table("clip-hand-3d.1")
-    assert {"clip-hand3d.1", "clip-hand.3", "image-free-dg.4a", "dahyf.1", "deformer.6"} <= set(tables())
+    assert {"clip-hand3d.1", "clip-hand.3", "clip-dg.4a", "dahyf.1", "deformer.6"} <= set(tables())
 
 
 def test_what_papers_disagree_about_is_read_from_the_notes():

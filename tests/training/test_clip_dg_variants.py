@@ -24,7 +24,7 @@ def named():
 
 
 def test_the_rows_of_the_tables_are_variants_and_the_other_way_round(named):
-    with places.shipped("results", "published", "image-free-dg.csv").open() as file:
+    with places.shipped("results", "published", "clip-dg.csv").open() as file:
         printed = {(row["table"][1:], row["method"].split(" | ")[-1]) for row in csv.DictReader(file)}
     rows = {(row.table, row.row) for variant in named for row in variant.rows}
     assert rows <= printed
