@@ -52,7 +52,8 @@ def test_what_is_wrong_is_said_in_a_sentence(handbench, home, words, said):
 def test_rows_that_were_measured_elsewhere_stand_in_the_table(handbench, home, tmp_path):
     there = tmp_path / "elsewhere"
     there.mkdir()
-    figure = {"metric": "mpjpe", "alignment": "procrustes-official", "unit": "mm", "value": 7.25, "interval": [7.0, 7.5]}
+    figure = {"metric": "mpjpe", "alignment": "procrustes-official", "unit": "mm"}
+    figure |= {"value": 7.25, "interval": [7.0, 7.5]}
     record = {
         "protocol": {"name": "freihand", "version": 1, "id": "freihand@1-0123abcd", "n_official": 3960},
         "n": 120,
@@ -69,7 +70,7 @@ def test_rows_that_were_measured_elsewhere_stand_in_the_table(handbench, home, t
     (line,) = [line for line in ran.out.splitlines() if line.startswith("| theirs")]
     assert "7.25 [7.00, 7.50]" in line
     assert "measured, n = 120" in line
-    assert r"\<b>" in line
+    assert r"\<b\>" in line
     assert "freihand@1-0123abcd, 120 samples" in ran.out
     assert "120 of the 3,960 official samples" in ran.out
     assert "a.json" in handbench("eval", "--table", "1", "--measured", there, "--format", "latex").out

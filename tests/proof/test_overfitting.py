@@ -27,7 +27,7 @@ SETTINGS = {
         "model.clip.enabled=false",
     ),
     "clip-hand-s24": (
-        *("train.epochs=700", "train.batch=16", "train.lr=5e-4", "train.lr_decay_every=560"),
+        *("train.epochs=900", "train.batch=16", "train.lr=5e-4", "train.lr_decay=0.3", "train.lr_decay_every=400"),
         *("model.clip.enabled=false", "model.mted.dropout=0"),
     ),
     "clip-dg": (
