@@ -40,7 +40,7 @@ def print_published(method: str | None, table: str | None, json: bool) -> None:
         return
     from tabulate import tabulate
 
-    shown = ("table", "dataset", "split", "method", "venue", "year", "metric", "value", "unit")
-    shown = (*shown, "papers disagree", "note")
+    front = ("table", "dataset", "split", "method", "venue", "year")
+    shown = (*front, "metric", "value", "unit", "papers disagree", "note")
     lines = [[record[key] for key in shown] for record in records]
     print(tabulate(lines, shown, tablefmt="github", disable_numparse=True))
