@@ -150,7 +150,7 @@ def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]
     """
     same = ("method", "variant", "size", "recipe")
     for speed in sorted(speeds, key=_standard_then_latest, reverse=True):
-        if speed.get("tier") != "T1" or speed.get("batch") != 1 or any(speed.get(k) != row.get(k) for k in same):
+        if not _headline(speed) or any(speed.get(k) != row.get(k) for k in same):
             continue
         if not row.get("method") or not _finite(speed.get(column.speed or "")):
             continue
@@ -165,8 +165,14 @@ def _speed_cell(column: Column, row: dict[str, Any], speeds: list[dict[str, Any]
     return Cell()
 
 
+def _headline(speed: dict[str, Any]) -> bool:
+    """T1 at batch 1, eager fp32: another mode is another quantity."""
+    condition = (speed.get("tier"), speed.get("batch"), speed.get("precision", "fp32"), speed.get("mode", "eager"))
+    return condition == ("T1", 1, "fp32", "eager")
+
+
 def _standard_then_latest(speed: dict[str, Any]) -> tuple[bool, str]:
-    return speed.get("effort") == "standard", str(speed.get("made", {}).get("time"))
+    return speed.get("effort") != "quick", str(speed.get("made", {}).get("time"))
 
 
 def _finite(value: Any) -> bool:
