@@ -7,7 +7,7 @@ the frames that the window predicts, one or all (`frames_per_call`), and `ms_per
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,10 @@ def time_method(
     modes: Sequence[str] = (),
     throughput: bool = False,
     clock: Clock | None = None,
-) -> list[dict[str, Any]]:
-    """The records of a method: T0, T1 and T2, then T1 in each of `modes`."""
+) -> Iterator[dict[str, Any]]:
+    """The records of a method, as they are made: T0, T1 and T2, then T1 in each of `modes`. Raises MissingError where
+    torch cannot run a mode here.
+    """
     clock = clock or Clock(device)
     start = clock.now()
     method = method.eval().to(device)
@@ -59,7 +61,6 @@ def time_method(
         "frames_per_call": method.stride,
         "cost": cost(method),
     }
-    records = []
     with full_precision():
         for tier in TIERS:
             steps = steps_of(tier, method, pool, device)
@@ -69,11 +70,13 @@ def time_method(
                 record["stages"] = stage_record(stages, method.stage_groups, record["p50_ms"])
             if tier == "T2":
                 record["decode_ms"] = _decoding(crops, effort.stage_iterations)
-            records.append(completed(record, tier, HEADLINE, about, memory(method, device)))
-        if throughput:
-            say(f"{method.name} T1: throughput in batches.")
-            records[1]["throughput"] = sweep(method, pool, device, clock, effort)
-    return records + [_in_mode(name, method, pool, clock, effort, about) for name in modes]
+            taken = memory(method, device)
+            if tier == "T1" and throughput:
+                say(f"{method.name} T1: throughput in batches.")
+                record["throughput"] = sweep(method, pool, device, clock, effort)
+            yield completed(record, tier, HEADLINE, about, taken)
+    for name in modes:
+        yield _in_mode(name, method, pool, clock, effort, about)
 
 
 def _in_mode(

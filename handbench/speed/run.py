@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,28 +82,36 @@ def time_all(asked: Asked) -> None:
     folder = asked.out or places.home() / "speed"
     if asked.processes > 1:
         records = in_turn(methods, asked.processes, asked.options(), folder / "processes")
-        _keep(records, folder)
+        for record in records:
+            _keep(record, folder)
+        _warn(records)
     else:
         if asked.threads:
             torch.set_num_threads(asked.threads)
         records = []
         for method in methods:
-            found = _time_own(method, asked) if _is_file(method) else _time_one(method, asked, where)
-            # as soon as they are there: what comes after may fail
-            _keep(found, folder)
+            found = []
+            for record in _time_own(method, asked) if _is_file(method) else _time_one(method, asked, where):
+                # as soon as it is there: what comes after may fail
+                _keep(record, folder)
+                found.append(record)
+            _warn(found)
             records += found
     comparisons = compare_all(records) if asked.compare else []
     if not hand_over(records if not comparisons else {"records": records, "comparisons": comparisons}, asked.json):
         print_records(records, comparisons)
 
 
-def _keep(records: list[dict[str, Any]], folder: Path) -> None:
-    """Write each, and say once what is to be said of several."""
+def _keep(record: dict[str, Any], folder: Path) -> None:
+    path = folder / f"{file_name(record)}.json"
+    write_json(path, record)
+    say(str(path))
+
+
+def _warn(records: list[dict[str, Any]]) -> None:
+    """Say once what is to be said of several."""
     said: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for record in records:
-        path = folder / f"{file_name(record)}.json"
-        write_json(path, record)
-        say(str(path))
         row = record["tier"] + "".join(f" {record[k]}" for k in ("precision", "mode") if record[k] not in HEADLINE)
         for warning in record["warnings"]:
             said.setdefault((record["method"], warning.partition(":")[0]), (warning, []))[1].append(row)
@@ -147,19 +156,20 @@ def _is_file(method: str) -> bool:
     return ".py" in method or "/" in method
 
 
-def _time_own(target: str, asked: Asked) -> list[dict[str, Any]]:
+def _time_own(target: str, asked: Asked) -> Iterator[dict[str, Any]]:
     name, module, inputs = from_file(target)
-    return [speed(module, inputs, name=name, device=asked.device, effort=asked.effort.name)]
+    yield speed(module, inputs, name=name, device=asked.device, effort=asked.effort.name)
 
 
-def _time_one(name: str, asked: Asked, where: torch.device) -> list[dict[str, Any]]:
+def _time_one(name: str, asked: Asked, where: torch.device) -> Iterator[dict[str, Any]]:
     label = places.row_label(asked.variant, asked.size)
     model, margin, about = _method(name, label, places.run_folder(name, label, asked.seed) / "best.pt")
     file = HandsFile(asked.data, "`handbench prep DATASET` makes one.") if asked.data else None
     file = file or _synthetic_inputs(asked.effort.pool, video=model.frames > 1)
     crops = crops_for(model, file, margin)
     found = time_method(model, crops, where, asked.effort, modes=asked.modes, throughput=asked.throughput)
-    return [{"method": name, **about, **record} for record in found]
+    for record in found:
+        yield {"method": name, **about, **record}
 
 
 def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dict[str, Any]]:
