@@ -24,7 +24,8 @@ def cost(method: Method) -> dict[str, Any]:
     Counted on the meta device with math attention: on a CPU torch's counter takes fused attention for nothing.
     Only what inference runs is counted; training-only parts are reported as `training_only`.
     """
-    method = copy.deepcopy(method).eval().to("meta")
+    # torch's counter stumbles over a view of a parameter that wants a gradient
+    method = copy.deepcopy(method).eval().requires_grad_(False).to("meta")
     image = torch.empty(method.frames, 3, method.input_size, method.input_size, device="meta")
     flops, uncounted = count_flops(lambda: method(image, blank_batch(method.frames, method.input_size, "meta")))
     flops //= method.frames

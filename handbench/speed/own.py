@@ -152,7 +152,7 @@ def _cost(network: nn.Module, call: tuple[tuple[Any, ...], dict[str, Any]]) -> d
     """Counted on the meta device; a network that looks at its numbers cannot run there, and is not counted."""
     counted: dict[str, Any] = {"parameters": sum(p.numel() for p in network.parameters()), "training_only": 0}
     try:
-        on_meta = copy.deepcopy(network).to("meta")
+        on_meta = copy.deepcopy(network).requires_grad_(False).to("meta")
         args, kwargs = call
         meta = [v.to("meta") if isinstance(v, Tensor) else v for v in args]
         named = {k: v.to("meta") if isinstance(v, Tensor) else v for k, v in kwargs.items()}
