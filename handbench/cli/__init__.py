@@ -31,7 +31,7 @@ from handbench.cli import (
 from handbench.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MISSING, HandbenchError
 
 # what the extra `methods` brings
-OF_METHODS = ("torch", "torchvision", "timm", "open_clip", "lightning_fabric", "smplx", "tensorboard", "safetensors")
+OF_METHODS = ("torch", "torchvision", "timm", "open_clip", "lightning_fabric", "tensorboard", "safetensors")
 
 app = typer.Typer(
     name="handbench",

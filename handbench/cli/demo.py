@@ -52,7 +52,7 @@ def demo(
     predict.predict("mean-pose", device="cpu")
     predict.predict("clip-hand3d", size=tiny, device="cpu")
     say("5 of 7  time")
-    speed.speed("clip-hand3d", size=tiny, device="cpu", data=places.prepared("freihand", "test"), quick=True)
+    speed.speed(["clip-hand3d"], size=tiny, device="cpu", data=places.prepared("freihand", "test"), quick=True)
     say("6 of 7  score, and print table 1")
     evaluate.evaluate(table="1", json=str(folder / "table1.json"))
     say("7 of 7  draw")

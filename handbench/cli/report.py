@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from handbench.cli.report_clip import Json, Out, nearest, say_picture, tsne
+from handbench.cli.report_speed import speed
 
 app = typer.Typer(
     help="Draw what is in a trained method, and how rows compare.",
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 app.command()(tsne)
 app.command()(nearest)
+app.command()(speed)
 
 Method = Annotated[str, typer.Argument(help="clip-hand3d")]
 Variant = Annotated[str, typer.Option(help="as trained")]

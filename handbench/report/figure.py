@@ -16,7 +16,8 @@ DASHES = ("-", "--", "-.", ":")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write as PNG, atomically."""
+    """Write as PNG, or as PDF or SVG where the path ends so, atomically."""
     FigureCanvasAgg(figure)
+    suffix = path.suffix.removeprefix(".").lower()
     with replacing(path) as part:
-        figure.savefig(part, format="png", dpi=DPI)
+        figure.savefig(part, format=suffix if suffix in ("pdf", "svg") else "png", dpi=DPI)

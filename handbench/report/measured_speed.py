@@ -70,4 +70,4 @@ def _condition(speed: dict[str, Any]) -> str:
 
 
 def _standard_then_latest(speed: dict[str, Any]) -> tuple[bool, str]:
-    return speed.get("effort") == "standard", str(speed.get("made", {}).get("time"))
+    return speed.get("effort") != "quick", str(speed.get("made", {}).get("time"))

@@ -1,14 +1,17 @@
-"""Timing one call again and again: warm-up by stationarity, synchronised iterations, percentiles with an interval."""
+"""Timing one call again and again: warm-up by stationarity, synchronised iterations (HB-Speed 1)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from handbench.errors import UsageError
 
 WINDOW = 50
 
@@ -25,10 +28,51 @@ class Effort:
     seconds: float
     # of the pass with a clock around each stage
     stage_iterations: int
+    # distinct inputs
+    pool: int = 256
 
 
 STANDARD = Effort("standard", 50, 3.0, 60.0, 1000, 10.0, 200)
-QUICK = Effort("quick", 10, 0.5, 5.0, 100, 1.0, 30)
+STRICT = Effort("strict", 50, 3.0, 60.0, 1000, 600.0, 200)
+QUICK = Effort("quick", 10, 0.5, 5.0, 100, 1.0, 30, 32)
+EFFORTS = {effort.name: effort for effort in (STANDARD, STRICT, QUICK)}
+
+
+def effort_of(quick: bool, strict: bool) -> Effort:
+    """Raises UsageError where both are asked for."""
+    if quick and strict:
+        raise UsageError("--quick and --strict exclude each other.", "Choose one, or neither: the protocol's 10 s.")
+    return QUICK if quick else STRICT if strict else STANDARD
+
+
+class Clock:
+    """The host's time, and how to wait for a device. Tests put one of their own in its place."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        # whether the device runs behind the host and has a time of its own
+        self.apart = device.type == "cuda"
+
+    def now(self) -> float:
+        """Seconds on the host."""
+        return time.perf_counter()
+
+    def synchronise(self) -> None:
+        """Wait until the device has done all that it was told."""
+        if self.apart:
+            torch.cuda.synchronize(self.device)
+
+    def mark(self) -> Any:
+        """A point in the device's own work; on a CPU, the host's time."""
+        if not self.apart:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def between(self, start: Any, end: Any) -> float:
+        """Milliseconds between two marks, read after `synchronise`."""
+        return float(start.elapsed_time(end)) if self.apart else 1000 * (end - start)
 
 
 @dataclass(frozen=True)
@@ -41,77 +85,50 @@ class Timing:
     warm_up_iterations: int
     stationary: bool
 
-    def summary(self, seed: int = 0) -> dict[str, float | int | list[float]]:
-        """n, min, p50 with its 95 % block-bootstrap interval, p90, p95, p99, max, mean; milliseconds."""
-        ms = self.wall_ms
-        p50, p90, p95, p99 = (float(v) for v in np.percentile(ms, (50, 90, 95, 99)))
-        return {
-            "n": len(ms),
-            "min_ms": float(ms.min()),
-            "p50_ms": p50,
-            "p50_interval_ms": list(median_interval(ms, seed)),
-            "p90_ms": p90,
-            "p95_ms": p95,
-            "p99_ms": p99,
-            "max_ms": float(ms.max()),
-            "mean_ms": float(ms.mean()),
-        }
 
-
-def median_interval(ms: NDArray, seed: int = 0, block: int = WINDOW, resamples: int = 1000) -> tuple[float, float]:
-    """95 % interval of the median from whole blocks of neighbouring iterations: they are not independent."""
-    count = max(1, len(ms) // block)
-    blocks = np.array_split(ms, count)
-    draw = np.random.default_rng(seed)
-    medians = [np.median(np.concatenate([blocks[i] for i in draw.integers(0, count, count)])) for _ in range(resamples)]
-    low, high = np.percentile(medians, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def measure(call: Callable[[int], object], device: torch.device, effort: Effort) -> Timing:
+def measure(call: Callable[[int], object], clock: Clock, effort: Effort) -> Timing:
     """Time `call(i)`, i counting up through the pool of inputs. Synchronised before and after every iteration."""
-    first_ms, _ = _once(call, 0, device)
-    count, stationary = _warm_up(call, device, effort)
+    first_ms, _ = _once(call, 0, clock)
+    count, stationary = _warm_up(call, clock, effort)
     wall: list[float] = []
-    events: list[float] = []
-    start = time.perf_counter()
-    while len(wall) < effort.iterations or time.perf_counter() - start < effort.seconds:
-        host, on_device = _once(call, count + len(wall), device)
+    device: list[float] = []
+    start = clock.now()
+    while len(wall) < effort.iterations or clock.now() - start < effort.seconds:
+        host, on_device = _once(call, count + len(wall), clock)
         wall.append(host)
         if on_device is not None:
-            events.append(on_device)
-    return Timing(np.array(wall), np.array(events) if events else None, first_ms, count, stationary)
+            device.append(on_device)
+    return Timing(np.array(wall), np.array(device) if device else None, first_ms, count, stationary)
 
 
-def _warm_up(call: Callable[[int], object], device: torch.device, effort: Effort) -> tuple[int, bool]:
+def _warm_up(call: Callable[[int], object], clock: Clock, effort: Effort) -> tuple[int, bool]:
     """Until the median of a window moves by less than 1 % three times running; returns iterations, and whether so."""
-    start = time.perf_counter()
+    start = clock.now()
     count, calm = 1, 0
     previous = np.inf
     window = min(WINDOW, effort.warm_iterations)
     while True:
-        median = float(np.median([_once(call, count + i, device)[0] for i in range(window)]))
+        median = float(np.median([_once(call, count + i, clock)[0] for i in range(window)]))
         count += window
         calm = calm + 1 if abs(median - previous) < 0.01 * previous else 0
         previous = median
-        elapsed = time.perf_counter() - start
+        elapsed = clock.now() - start
         if calm >= 3 and count >= effort.warm_iterations and elapsed >= effort.warm_seconds:
             return count, True
         if elapsed > effort.give_up_seconds:
             return count, False
 
 
-def _once(call: Callable[[int], object], i: int, device: torch.device) -> tuple[float, float | None]:
-    """Milliseconds on the host's clock and, on CUDA, between two device events."""
-    if device.type != "cuda":
-        start = time.perf_counter()
+def _once(call: Callable[[int], object], i: int, clock: Clock) -> tuple[float, float | None]:
+    """Milliseconds on the host's clock and, where the device has its own time, between two of its marks."""
+    clock.synchronise()
+    start = clock.now()
+    if not clock.apart:
         call(i)
-        return 1000 * (time.perf_counter() - start), None
-    before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    before.record()
+        clock.synchronise()
+        return 1000 * (clock.now() - start), None
+    before = clock.mark()
     call(i)
-    after.record()
-    torch.cuda.synchronize(device)
-    return 1000 * (time.perf_counter() - start), before.elapsed_time(after)
+    after = clock.mark()
+    clock.synchronise()
+    return 1000 * (clock.now() - start), clock.between(before, after)

@@ -1,109 +1,169 @@
-"""HB-Speed 1, first slice: tier T1, batch 1, eager fp32.
+"""HB-Speed 1 of one method: a record a tier at batch 1, eager fp32, and one for each further mode.
 
-T1 begins with a normalised tensor on the device and ends with joints and vertices, in metres, on the device.
 FPS = 1000 / p50, derived once, from milliseconds. A call of a method that sees windows is one window; its FPS counts
 the frames that the window predicts, one or all (`frames_per_call`), and `ms_per_frame` is p50 over them.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from handbench.console import progress
-from handbench.inference.crops import Crops, to_device
+from handbench.console import say
+from handbench.errors import HandbenchError
+from handbench.inference.crops import Crops
 from handbench.methods.base import Method
-from handbench.speed.clock import Effort, measure
+from handbench.speed.clock import Clock, Effort, Timing, measure
 from handbench.speed.cost import cost
+from handbench.speed.flags import flags
 from handbench.speed.machine import load, machine
+from handbench.speed.memory import memory, start_counting
+from handbench.speed.modes import COMPARED, HEADLINE, MODES, Mode, call_in_mode, drift, full_precision, why_mode_failed
+from handbench.speed.percentiles import summary
+from handbench.speed.sensors import Sensors
 from handbench.speed.stages import stage_record, time_stages
+from handbench.speed.throughput import sweep
+from handbench.speed.tiers import TIERS, Pool, as_call, make_pool, steps_of
 from handbench.store.records import made
 
 PROTOCOL = "HB-Speed 1"
 
 
-def time_method(method: Method, crops: Crops, device: torch.device, effort: Effort, pool: int) -> dict[str, Any]:
-    """The speed record of a method: latency at batch 1 (T1), cost, machine, warnings in words."""
+def time_method(
+    method: Method,
+    crops: Crops,
+    device: torch.device,
+    effort: Effort,
+    *,
+    modes: Sequence[str] = (),
+    throughput: bool = False,
+    clock: Clock | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The records of a method, as they are made: T0, T1 and T2, then T1 in each of `modes`. Raises MissingError where
+    torch cannot run a mode here.
+    """
+    clock = clock or Clock(device)
+    start = clock.now()
     method = method.eval().to(device)
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    batches = _pool(method, crops, device, pool)
-
-    @torch.inference_mode()
-    def call(i: int) -> object:
-        image, given = batches[i % len(batches)]
-        return method.lift(method(image, given), given)  # type: ignore[arg-type]
-
-    before = load()
-    with progress(f"time {method.name}", None, "calls"):
-        timing = measure(call, device, effort)
-        stages = time_stages(
-            method,
-            lambda i: method(*batches[i % len(batches)]),
-            lambda i, output: method.lift(output, batches[i % len(batches)][1]),  # type: ignore[arg-type]
-            device,
-            effort.stage_iterations,
-        )
-    summary = timing.summary()
-    record: dict[str, Any] = {
-        "protocol": PROTOCOL,
-        "effort": effort.name,
-        "tier": "T1",
-        "batch": 1,
-        "mode": "eager",
-        "precision": "fp32",
-        "tf32": False,
-        "passes": 1,
-        "pool": len(batches),
+    clock.synchronise()
+    loading = clock.now() - start
+    pool = make_pool(method, crops, device, effort.pool)
+    about: dict[str, Any] = {
+        "pool": len(pool),
         "pool_from": str(crops.file.meta["dataset"]),
         "input_size": method.input_size,
         "frames": method.frames,
         "gap": method.gap,
         "frames_per_call": method.stride,
-        "fps": method.stride * 1000.0 / float(summary["p50_ms"]),  # type: ignore[arg-type]
-        "ms_per_frame": float(summary["p50_ms"]) / method.stride,  # type: ignore[arg-type]
-        **summary,
+        "cost": cost(method),
+    }
+    with full_precision():
+        for tier in TIERS:
+            steps = steps_of(tier, method, pool, device)
+            record = timed(as_call(steps), clock, effort, f"{method.name} {tier}", loading)
+            if tier != "T0":
+                stages = time_stages(method, steps, clock, effort.stage_iterations)
+                record["stages"] = stage_record(stages, method.stage_groups, record["p50_ms"])
+            if tier == "T2":
+                record["decode_ms"] = _decoding(crops, effort.stage_iterations)
+            taken = memory(method, device)
+            if tier == "T1" and throughput:
+                say(f"{method.name} T1: throughput in batches.")
+                record["throughput"] = sweep(method, pool, device, clock, effort)
+            yield completed(record, tier, HEADLINE, about, taken)
+    for name in modes:
+        yield _in_mode(name, method, pool, clock, effort, about)
+
+
+def _in_mode(
+    name: str, method: Method, pool: Pool, clock: Clock, effort: Effort, about: dict[str, Any]
+) -> dict[str, Any]:
+    """T1 in a mode. Raises MissingError where torch cannot run it here."""
+    try:
+        start = clock.now()
+        with call_in_mode(name, method, pool, clock.device) as call:
+            preparing = clock.now() - start
+            record = timed(call, clock, effort, f"{method.name} T1 {name}", preparing)
+            # a graph answers into the same memory every time
+            others = [call(i).joints.double().clone() for i in range(min(COMPARED, len(pool)))]
+    except HandbenchError:
+        raise
+    except Exception as error:
+        raise why_mode_failed(name, error) from error
+    with full_precision():
+        headline = as_call(steps_of("T1", method, pool, clock.device))
+        record["drift"] = drift(headline, others)
+    return completed(record, "T1", MODES[name], about, memory(method, clock.device))
+
+
+def timed(call: Callable[[int], Any], clock: Clock, effort: Effort, what: str, preparing: float) -> dict[str, Any]:
+    """One call's times, and the machine while they were taken; `preparing`: seconds spent before the first call."""
+    before = load()
+    start_counting(clock.device)
+    say(f"{what}: {_expected(effort)}.")
+    with Sensors(clock.device) as sensors:
+        timing = measure(call, clock, effort)
+    found = summary(timing.wall_ms)
+    return {
+        "effort": effort.name,
+        "processes": 1,
+        **found,
+        "cold_start_s": preparing + timing.first_ms / 1000,
         "first_ms": timing.first_ms,
         "warm_up_iterations": timing.warm_up_iterations,
         "stationary": timing.stationary,
-        "device_p50_ms": None if timing.device_ms is None else float(torch.tensor(timing.device_ms).median()),
-        "stages": stage_record(stages, method.stage_groups, float(summary["p50_ms"])),  # type: ignore[arg-type]
-        "cost": cost(method),
-        "machine": {**machine(device), "load_before": before},
-        "made": made(),
+        "measured_s": float(timing.wall_ms.sum()) / 1000,
+        "device_p50_ms": None if timing.device_ms is None else float(np.median(timing.device_ms)),
+        "machine": {**machine(clock.device), "load_before": before, "sensors": sensors.record()},
+        **_samples(timing),
     }
-    record["warnings"] = _warnings(record, effort)
-    record["samples_wall_ms"] = timing.wall_ms.round(5)
-    record["samples_device_ms"] = None if timing.device_ms is None else timing.device_ms.round(5)
-    return record
 
 
-def _pool(method: Method, crops: Crops, device: torch.device, pool: int) -> list[tuple[Tensor, dict[str, Tensor]]]:
-    """Up to `pool` distinct inputs, images or windows, normalised and on the device, with their given quantities."""
-    count = min(pool, len(crops))
-    inputs = []
-    for i in torch.randperm(len(crops), generator=torch.Generator().manual_seed(0))[:count].tolist():
-        batch = to_device(crops.collate([crops[i]]), device)
-        inputs.append((method.normalise(batch.pop("image")), batch))
-    return inputs
+def completed(
+    record: dict[str, Any], tier: str, mode: Mode, about: dict[str, Any], taken: dict[str, Any]
+) -> dict[str, Any]:
+    """The record with its conditions before the figures, its warnings, and its raw samples last."""
+    samples = {key: record.pop(key) for key in ("samples_wall_ms", "samples_device_ms")}
+    each = about.get("frames_per_call", 1)
+    conditions = {
+        "protocol": PROTOCOL,
+        "tier": tier,
+        "batch": 1,
+        "precision": mode.precision,
+        "mode": mode.mode,
+        "tf32": mode.precision == "tf32",
+        "passes": 1,
+        "fps": each * 1000.0 / record["p50_ms"],
+        "ms_per_frame": record["p50_ms"] / each,
+    }
+    whole: dict[str, Any] = {**conditions, **record, **about, "memory": taken, "made": made()}
+    whole["warnings"] = flags(whole)
+    return {**whole, **samples}
 
 
-def _warnings(record: dict[str, Any], effort: Effort) -> list[str]:
-    found = []
-    if effort.name != "standard":
-        found.append(f"{effort.name}: fewer iterations than the protocol asks for; not for a table")
-    if not record["stationary"]:
-        found.append("not stationary: times still moved after the warm-up; close other programs and run again")
-    if record["pool"] < 256:
-        found.append(f"{record['pool']} distinct inputs; the protocol asks for 256: prepare more samples")
-    cores, running = record["machine"]["cores"], record["machine"]["load_before"]
-    if isinstance(running, float) and record["machine"]["kind"] == "cpu" and running > 0.5 * cores:
-        found.append(f"busy machine: load {running} on {cores} cores before the run; close other programs")
-    if record["device_p50_ms"] and record["p50_ms"] / record["device_p50_ms"] > 1.5:
-        found.append("launch-bound (wall / device > 1.5): the host cannot keep the GPU busy at batch 1")
-    if record["p99_ms"] > 2 * record["p50_ms"]:
-        found.append("outliers: p99 is more than twice p50; something else ran on this machine")
-    return found
+def _samples(timing: Timing) -> dict[str, Any]:
+    return {
+        "samples_wall_ms": timing.wall_ms.round(5),
+        "samples_device_ms": None if timing.device_ms is None else timing.device_ms.round(5),
+    }
+
+
+def _expected(effort: Effort) -> str:
+    return (
+        f"warms up {effort.warm_seconds:g} to {effort.give_up_seconds:g} s, then at least {effort.iterations:,} calls "
+        f"and {effort.seconds:g} s"
+    )
+
+
+def _decoding(crops: Crops, count: int) -> float:
+    """Median ms to decode a stored picture: before T2 begins, and no part of it."""
+    each = []
+    for i in range(min(count, len(crops.index))):
+        start = time.perf_counter()
+        crops.decode(int(crops.index[i]))
+        each.append(1000 * (time.perf_counter() - start))
+    return float(np.median(each))

@@ -1,7 +1,9 @@
-"""Which methods to time, on which inputs; one JSON file each, named after its condition."""
+"""Which methods to time, on which inputs; one JSON file a condition."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 
 from handbench import places
 from handbench.console import say, warn
+from handbench.errors import UsageError
 from handbench.inference.checkpoint import build, read_checkpoint
 from handbench.inference.device import choose_device
 from handbench.inference.predict import crops_for
@@ -18,53 +21,155 @@ from handbench.preparation.generated import GENERATED, SyntheticSplit
 from handbench.preparation.source import present_hand
 from handbench.recipe import load_recipe
 from handbench.sections import validated
-from handbench.speed.clock import QUICK, STANDARD
+from handbench.speed.clock import Effort, effort_of
+from handbench.speed.compare import compare_all
 from handbench.speed.latency import time_method
+from handbench.speed.modes import HEADLINE, check_modes
+from handbench.speed.names import file_name
+from handbench.speed.own import from_file, speed
+from handbench.speed.processes import in_turn
+from handbench.speed.table import print_records
+from handbench.speed.tiers import TIERS
 from handbench.store.hands_file import HandsFile
 from handbench.store.hands_writer import write_hands
 from handbench.store.records import hand_over, write_json
 from handbench.synth.hand import synthetic_hand
 
-POOL, QUICK_POOL = 256, 32
+# the five methods, CLIP-Hand in its larger size
+FIVE = ("clip-hand3d", "clip-hand-s24", "clip-dg", "dahyf", "deformer")
 
 
-def time_all(
-    method: str | None,
-    variant: str,
-    size: str,
-    seed: int,
-    *,
-    device: str,
-    data: Path | None,
-    quick: bool,
-    threads: int | None,
-    json: str | None,
-) -> None:
-    where = choose_device(device)
-    if threads:
-        torch.set_num_threads(threads)
-    label = places.row_label(variant, size)
-    runs = sorted((places.home() / "train").glob("*/*/*/best.pt"))
-    if method is not None:
-        jobs = [(method, label, places.run_folder(method, label, seed) / "best.pt")]
+@dataclass(frozen=True)
+class Asked:
+    """What was typed: see `handbench speed --help`."""
+
+    methods: list[str]
+    variant: str = "full"
+    size: str = "full"
+    seed: int = 0
+    device: str = "auto"
+    data: Path | None = None
+    quick: bool = False
+    strict: bool = False
+    threads: int | None = None
+    processes: int = 1
+    compare: bool = False
+    modes: list[str] = field(default_factory=list)
+    throughput: bool = False
+    out: Path | None = None
+    json: str | None = None
+
+    @property
+    def effort(self) -> Effort:
+        return effort_of(self.quick, self.strict)
+
+    def options(self) -> list[str]:
+        """For a process that times one of the methods."""
+        words = ["--variant", self.variant, "--size", self.size, "--seed", str(self.seed), "--device", self.device]
+        words += ["--data", str(self.data)] if self.data else []
+        words += ["--threads", str(self.threads)] if self.threads else []
+        words += [word for mode in self.modes for word in ("--mode", mode)]
+        for name in ("quick", "strict", "throughput"):
+            words += [f"--{name}"] if getattr(self, name) else []
+        return words
+
+
+def time_all(asked: Asked) -> None:
+    where = choose_device(asked.device)
+    methods = list(dict.fromkeys(asked.methods)) or list(FIVE)
+    _check(asked, methods, where)
+    say(_plan(asked, methods))
+    folder = asked.out or places.home() / "speed"
+    if asked.processes > 1:
+        records = in_turn(methods, asked.processes, asked.options(), folder / "processes")
+        for record in records:
+            _keep(record, folder)
+        _warn(records)
     else:
-        jobs = [(run.parts[-4], run.parts[-3], run) for run in runs] or [("clip-hand3d", "full", Path("none"))]
-    pool = QUICK_POOL if quick else POOL
-    given = HandsFile(data, "`handbench prep DATASET` makes one.") if data else None
-    records = []
-    for name, what, checkpoint in jobs:
-        model, margin, about = _method(name, what, checkpoint)
-        file = given or _synthetic_inputs(pool, video=model.frames > 1)
-        crops = crops_for(model, file, margin)
-        record = {"method": name, **about, **time_method(model, crops, where, QUICK if quick else STANDARD, pool)}
-        path = places.home() / "speed" / f"{file_name(record)}.json"
-        write_json(path, record)
+        if asked.threads:
+            torch.set_num_threads(asked.threads)
+        records = []
+        for method in methods:
+            found = []
+            for record in _time_own(method, asked) if _is_file(method) else _time_one(method, asked, where):
+                # as soon as it is there: what comes after may fail
+                _keep(record, folder)
+                found.append(record)
+            _warn(found)
+            records += found
+    comparisons = compare_all(records) if asked.compare else []
+    if not hand_over(records if not comparisons else {"records": records, "comparisons": comparisons}, asked.json):
+        print_records(records, comparisons)
+
+
+def _keep(record: dict[str, Any], folder: Path) -> None:
+    path = folder / f"{file_name(record)}.json"
+    write_json(path, record)
+    say(str(path))
+
+
+def _warn(records: list[dict[str, Any]]) -> None:
+    """Say once what is to be said of several."""
+    said: dict[tuple[str, str], tuple[str, list[str]]] = {}
+    for record in records:
+        row = record["tier"] + "".join(f" {record[k]}" for k in ("precision", "mode") if record[k] not in HEADLINE)
         for warning in record["warnings"]:
-            warn(warning)
-        say(str(path))
-        records.append(record)
-    if not hand_over(records, json):
-        _print(records)
+            said.setdefault((record["method"], warning.partition(":")[0]), (warning, []))[1].append(row)
+    for (method, _), (warning, rows) in said.items():
+        warn(f"{method} {', '.join(rows)}: {warning}")
+
+
+def _check(asked: Asked, methods: list[str], where: torch.device) -> None:
+    """Before anything is timed: everything that can be known to be wrong."""
+    _ = asked.effort
+    check_modes(asked.modes, where)
+    files = [method for method in methods if _is_file(method)]
+    for method in methods:
+        if method not in files:
+            load_recipe(find(method).name, asked.variant, asked.size)
+    if files and (asked.modes or asked.throughput):
+        raise UsageError(
+            f"--mode and --throughput are for methods: what {files[0]} answers has no joints to compare.",
+            "Leave them out, or let build() return the network in that mode.",
+        )
+    if asked.compare and len(methods) < 2:
+        raise UsageError("--compare takes two methods or more.", "handbench speed A B --compare --processes 5")
+
+
+def _plan(asked: Asked, methods: list[str]) -> str:
+    """What will be done, and how long it takes at least."""
+    effort = asked.effort
+    parts = [1 if _is_file(m) else len(TIERS) + len(asked.modes) for m in methods]
+    each = effort.warm_seconds + effort.seconds
+    seconds = asked.processes * sum(parts) * each
+    least = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    most = f"{effort.iterations * 0.1 / 60 * sum(parts) * asked.processes:.1f}"
+    modes = f", modes {', '.join(asked.modes)}" if asked.modes else ""
+    times = f", {asked.processes} processes each, in turn" if asked.processes > 1 else ""
+    return (
+        f"Times {', '.join(methods)}: tiers {', '.join(TIERS)}{modes}{times}; {effort.iterations:,} calls and "
+        f"{effort.seconds:g} s each ({effort.name}). It takes {least} at least; at 100 ms a call, {most} minutes."
+    )
+
+
+def _is_file(method: str) -> bool:
+    return ".py" in method or "/" in method
+
+
+def _time_own(target: str, asked: Asked) -> Iterator[dict[str, Any]]:
+    name, module, inputs = from_file(target)
+    yield speed(module, inputs, name=name, device=asked.device, effort=asked.effort.name)
+
+
+def _time_one(name: str, asked: Asked, where: torch.device) -> Iterator[dict[str, Any]]:
+    label = places.row_label(asked.variant, asked.size)
+    model, margin, about = _method(name, label, places.run_folder(name, label, asked.seed) / "best.pt")
+    file = HandsFile(asked.data, "`handbench prep DATASET` makes one.") if asked.data else None
+    file = file or _synthetic_inputs(asked.effort.pool, video=model.frames > 1)
+    crops = crops_for(model, file, margin)
+    found = time_method(model, crops, where, asked.effort, modes=asked.modes, throughput=asked.throughput)
+    for record in found:
+        yield {"method": name, **about, **record}
 
 
 def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dict[str, Any]]:
@@ -79,6 +184,7 @@ def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dic
     recipe = load_recipe(name, variant, size or "full")
     say(f"{name} {label} is not trained here: timed with random weights.")
     cls = find(recipe.method)
+    torch.manual_seed(0)
     model = cls(validated(cls.Config, recipe.model, "The recipe", "model"), present_hand(), "freihand")
     row = {"variant": variant, "size": size or "full", "seed": None, "weights": model.weights, "trained": False}
     return model, recipe.data.margin, row
@@ -97,65 +203,3 @@ def _synthetic_inputs(pool: int, video: bool) -> HandsFile:
         assert block.hands is not None
         write_hands(path, block.hands, block.images)
     return HandsFile(path)
-
-
-def file_name(record: dict[str, Any]) -> str:
-    """The condition of a measurement, as timm names its result files."""
-    machine = record["machine"]
-    torch_version = machine["torch"].split("+")[0]
-    cuda = f"-cu{machine['cuda'].replace('.', '')}" if machine["kind"] == "cuda" else ""
-    device = machine["device"] if machine["kind"] == "cuda" else f"cpu{machine['threads']}"
-    label = places.row_label(record["variant"], record["size"])
-    quick = "-quick" if record["effort"] == "quick" else ""
-    slug = "".join(c if c.isalnum() else "-" for c in device.lower()).removeprefix("nvidia-")
-    return (
-        f"speed-{record['method']}-{label}-{record['tier']}-b{record['batch']}-{record['precision']}-{record['mode']}"
-        f"-torch{torch_version}{cuda}-{slug}{quick}"
-    )
-
-
-def _print(records: list[dict[str, Any]]) -> None:
-    from tabulate import tabulate
-
-    rows = []
-    for r in records:
-        low, high = r["p50_interval_ms"]
-        rows.append(
-            {
-                "method": f"{r['method']} {r['variant']} {r['size']}" + ("" if r["trained"] else " (random weights)"),
-                "T1 FPS": f"{r['fps']:.1f}",
-                "p50 ms [95 %]": f"{r['p50_ms']:.2f} [{low:.2f}, {high:.2f}]",
-                "p90 ms": f"{r['p90_ms']:.2f}",
-                "p99 ms": f"{r['p99_ms']:.2f}",
-                "n": r["n"],
-                "params M": f"{r['cost']['parameters'] / 1e6:.2f}",
-                "GMACs": f"{r['cost']['macs'] / 1e9:.3f}",
-                "GFLOPs": f"{r['cost']['flops'] / 1e9:.3f}",
-                "device": r["machine"]["device"],
-            }
-        )
-    print(tabulate(rows, headers="keys", tablefmt="github"))
-    for r in records:
-        if r["frames"] > 1:
-            each = "its centre frame" if r["frames_per_call"] == 1 else f"all {r['frames_per_call']}"
-            print(
-                f"\n{r['method']} {r['variant']}: ms are of a window of {r['frames']} frames, "
-                f"MACs and FLOPs of one of them; FPS counts the frames it predicts, {each}: "
-                f"{r['ms_per_frame']:.2f} ms each."
-            )
-        _print_stages(r)
-    effort = records[0]["effort"]
-    print(f"\nTier T1 (normalised tensor to joints and vertices, on the device), batch 1, eager, fp32; {effort}.")
-
-
-def _print_stages(record: dict[str, Any]) -> None:
-    """Where a call's time goes; no shares where the stages do not add up to the whole."""
-    stages = record["stages"]
-    if not stages["holds"]:
-        print(f"\n{record['method']}: no shares by stage: {stages['why_not']}.")
-        return
-    each = ", ".join(f"{name} {ms:.2f} ({100 * ms / stages['sum_ms']:.0f} %)" for name, ms in stages["ms"].items())
-    print(f"\n{record['method']}, ms by stage (a pass of its own): {each}.")
-    if stages["groups_ms"]:
-        rows = ", ".join(f"{name} {ms:.2f}" for name, ms in stages["groups_ms"].items())
-        print(f"As the paper's timing table groups them: {rows}.")

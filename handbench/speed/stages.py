@@ -1,14 +1,13 @@
-"""Where the time of one call goes: a pass of its own, with a clock around each stage's modules.
+"""Where the time of one call goes: a pass of its own, with marks around each stage.
 
-Clocks cost time, so a stage's milliseconds never enter the headline; and they stand only where their sum is the
+Marks cost time, so a stage's milliseconds never enter the headline; and they stand only where their sum is the
 headline to 5 % (HB-Speed 1).
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,67 +16,63 @@ import torch
 from torch import nn
 
 from handbench.methods.base import Method
+from handbench.speed.clock import Clock
+from handbench.speed.tiers import Step
 
 # how far the sum may lie from the total
 CLOSURE = 0.05
-# what `Method.lift` does, after the network: from its output to hands in the camera frame
-LIFT = "to camera frame"
 
 
-class _Clock:
-    """Marks of time: the host's on a CPU, events of the device's stream on CUDA, read only once all has run."""
+class _Spans:
+    """Marks of time around stages, read only once all has run."""
 
-    def __init__(self, device: torch.device):
-        self.device = device
+    def __init__(self, clock: Clock):
+        self.clock = clock
         self.spans: list[tuple[str, Any, Any]] = []
         self._open: dict[str, Any] = {}
 
     def start(self, stage: str) -> None:
-        self._open[stage] = self._mark()
+        self._open[stage] = self.clock.mark()
 
     def stop(self, stage: str) -> None:
-        self.spans.append((stage, self._open.pop(stage), self._mark()))
+        self.spans.append((stage, self._open.pop(stage), self.clock.mark()))
 
     def read(self) -> dict[str, float]:
         """Milliseconds by stage of all spans since the last reading."""
-        cuda = self.device.type == "cuda"
-        if cuda:
-            torch.cuda.synchronize(self.device)
+        self.clock.synchronise()
         found: defaultdict[str, float] = defaultdict(float)
         for stage, start, end in self.spans:
-            found[stage] += start.elapsed_time(end) if cuda else 1000 * (end - start)
+            found[stage] += self.clock.between(start, end)
         self.spans.clear()
         return dict(found)
 
-    def _mark(self) -> Any:
-        if self.device.type != "cuda":
-            return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        return event
 
-
-def time_stages(
-    method: Method, forward: Callable[[int], Any], lift: Callable[[int, Any], object], device: torch.device, count: int
-) -> dict[str, float]:
-    """Median ms of each of the method's stages, and of `lift`, over `count` calls of `lift(i, forward(i))`.
+def time_stages(method: Method, steps: list[Step], clock: Clock, count: int) -> dict[str, float]:
+    """Median ms of each stage over `count` calls: those of the steps, and the method's own in the network's place.
 
     Raises RuntimeError for a declared stage that no call reached: it would be timed as nothing.
     """
-    clock = _Clock(device)
+    spans = _Spans(clock)
     each: list[dict[str, float]] = []
-    with torch.inference_mode(), _hooks(method, clock):
+    with torch.inference_mode(), _hooks(method, spans):
         for i in range(count):
-            output = forward(i)
-            clock.start(LIFT)
-            lift(i, output)
-            clock.stop(LIFT)
-            each.append(clock.read())
-    stages = [stage for stage, names in method.stages.items() if any(getattr(method, n) is not None for n in names)]
-    silent = [stage for stage in stages if stage not in each[0]]
+            clock.synchronise()
+            state: Any = i
+            for step in steps:
+                if step.stage is not None:
+                    spans.start(step.stage)
+                state = step.run(state)
+                if step.stage is not None:
+                    spans.stop(step.stage)
+            each.append(spans.read())
+    own = [stage for stage, names in method.stages.items() if any(getattr(method, n) is not None for n in names)]
+    order: list[str] = []
+    for step in steps:
+        order += own if step.stage is None else [step.stage]
+    silent = [stage for stage in order if stage not in each[0]]
     if silent:
         raise RuntimeError(f"{method.name}: no call reached the stage {silent[0]}; its modules are not called as such")
-    return {stage: float(np.median([call[stage] for call in each])) for stage in [*stages, LIFT]}
+    return {stage: float(np.median([call[stage] for call in each])) for stage in order}
 
 
 def stage_record(ms: dict[str, float], groups: dict[str, tuple[str, ...]], total_ms: float) -> dict[str, Any]:
@@ -98,14 +93,14 @@ def stage_record(ms: dict[str, float], groups: dict[str, tuple[str, ...]], total
 
 
 @contextmanager
-def _hooks(method: Method, clock: _Clock) -> Iterator[None]:
+def _hooks(method: Method, spans: _Spans) -> Iterator[None]:
     handles = []
     for stage, names in method.stages.items():
         for name in names:
             part: nn.Module | None = getattr(method, name)
             if part is not None:
-                handles.append(part.register_forward_pre_hook(lambda *_, stage=stage: clock.start(stage)))
-                handles.append(part.register_forward_hook(lambda *_, stage=stage: clock.stop(stage)))
+                handles.append(part.register_forward_pre_hook(lambda *_, stage=stage: spans.start(stage)))
+                handles.append(part.register_forward_hook(lambda *_, stage=stage: spans.stop(stage)))
     try:
         yield
     finally:

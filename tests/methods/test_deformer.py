@@ -13,7 +13,7 @@ from handbench.methods import find
 from handbench.methods.base import blank_batch
 from handbench.methods.deformer import Deformer, DeformerConfig
 from handbench.methods.deformer.losses import truth_of
-from handbench.methods.deformer.pyramid import hand_region
+from handbench.methods.deformer.pyramid import hand_region, region_grid
 from handbench.recipe import load_recipe, variants
 from handbench.sections import validated
 from handbench.speed.cost import cost
@@ -75,7 +75,7 @@ def test_shapes_at_every_stage_boundary(hand):
     with torch.no_grad():
         feature = method.pyramid(method.backbone(image))
         assert feature.shape == (6, 256, 32, 32)
-        assert hand_region(feature, 0.8, 32).shape == (6, 256, 32, 32)
+        assert hand_region(feature, region_grid(feature.shape[-1], 0.8, 32), 32).shape == (6, 256, 32, 32)
         vector, joints2d = method.spatial(feature)
         assert vector.shape == (6, 256)
         assert joints2d.shape == (6, 21, 2)

@@ -18,7 +18,7 @@ from handbench.methods.deformer.discriminator import (
 )
 from handbench.methods.deformer.fusion import Fusion, warped
 from handbench.methods.deformer.losses import max_mse, point_loss
-from handbench.methods.deformer.pyramid import hand_region, to_region
+from handbench.methods.deformer.pyramid import hand_region, region_grid, to_region
 from handbench.methods.deformer.spatial import SpatialSoftmax
 
 # --- where the hand is ----------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ def test_the_region_of_an_even_slope_is_an_even_slope(cells, side):
     x = ((torch.arange(side) + 0.5) / side).expand(1, 1, side, side)
     feature = torch.cat([x, x.transpose(2, 3)], 1)
     share = 0.5
-    got = hand_region(feature, share, cells)
+    got = hand_region(feature, region_grid(feature.shape[-1], share, cells), cells)
     expected = 0.25 + share * (torch.arange(cells) + 0.5) / cells
     torch.testing.assert_close(got[0, 0], expected.expand(cells, cells))
     torch.testing.assert_close(got[0, 1], expected[:, None].expand(cells, cells))
@@ -38,7 +38,7 @@ def test_the_region_of_an_even_slope_is_an_even_slope(cells, side):
 
 def test_the_whole_map_at_its_own_size_is_itself():
     feature = torch.rand(2, 3, 8, 8)
-    torch.testing.assert_close(hand_region(feature, 1.0, 8), feature)
+    torch.testing.assert_close(hand_region(feature, region_grid(8, 1.0, 8), 8), feature)
 
 
 def test_pixels_of_the_crop_are_shares_of_the_region():

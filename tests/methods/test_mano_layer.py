@@ -33,11 +33,30 @@ def test_it_equals_the_numpy_forward(side, fingertips):
     assert np.abs(got_joints.numpy() - joints).max() < 1e-8
 
 
-def test_it_has_no_weights_and_says_nothing():
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        layer = ManoLayer(synthetic_hand(), "freihand")
-    assert said.getvalue() == ""
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_it_equals_the_layer_of_smplx(side):
+    body_models, utils = pytest.importorskip("smplx.body_models"), pytest.importorskip("smplx.utils")
+    model = synthetic_hand(side)
+    arrays = {**model.arrays(), "kintree_table": np.asarray(model.kintree_table, np.int64)}
+    # it prints
+    with contextlib.redirect_stdout(io.StringIO()):
+        theirs = body_models.MANOLayer(
+            model_path="", data_struct=utils.Struct(**arrays), is_rhand=side == "right", use_pca=False,
+            flat_hand_mean=True, num_betas=10, create_body_pose=False, dtype=torch.float64,
+        )  # fmt: skip
+    rng = np.random.default_rng(2)
+    rotations = torch.from_numpy(axis_angle_to_matrix(rng.normal(0, 0.7, (5, 16, 3))))
+    shape = torch.from_numpy(rng.normal(0, 1.5, (5, 10)))
+    out = theirs(betas=shape, global_orient=rotations[:, :1], hand_pose=rotations[:, 1:])
+    layer = ManoLayer(model, "freihand", torch.float64)
+    vertices, joints = layer(rotations, shape)
+    # 1e-5 mm
+    assert (vertices - out.vertices).abs().max() < 1e-8
+    assert (joints - torch.cat([out.joints[:, :16], out.vertices[:, layer.tips]], 1)[:, layer.order]).abs().max() < 1e-8
+
+
+def test_it_has_no_weights():
+    layer = ManoLayer(synthetic_hand(), "freihand")
     assert not list(layer.parameters())
     assert not layer.state_dict()
 

@@ -13,11 +13,13 @@ from handbench.methods import find
 from handbench.methods.base import Method, ModelConfig, Prediction, blank_batch
 from handbench.recipe import load_recipe
 from handbench.sections import validated
-from handbench.speed.stages import LIFT, stage_record, time_stages
+from handbench.speed.clock import Clock
+from handbench.speed.stages import stage_record, time_stages
+from handbench.speed.tiers import LIFT, Step
 from handbench.synth.hand import synthetic_hand
 from tests.training.test_loop import toy_hand
 
-CPU = torch.device("cpu")
+CPU = Clock(torch.device("cpu"))
 
 
 class Sleep(nn.Module):
@@ -50,7 +52,8 @@ class Sleeper(Method):
 
 def timed(method, count=5):
     x = torch.zeros(1)
-    return time_stages(method, lambda i: method(x), lambda i, output: method.lift(output, {}), CPU, count)
+    steps = [Step(None, lambda i: method(x)), Step(LIFT, lambda output: method.lift(output, {}))]
+    return time_stages(method, steps, CPU, count)
 
 
 def test_each_stage_has_its_own_time_and_two_modules_of_one_stage_add_up():
@@ -91,6 +94,7 @@ def test_every_declared_stage_of_a_method_is_reached(name):
     config = validated(cls.Config, load_recipe(name, "full", "tiny").model, "The recipe", "model")
     method = cls(config, synthetic_hand(), "freihand").eval()
     image, batch = torch.zeros(1, 3, method.input_size, method.input_size), blank_batch(1, method.input_size)
-    ms = time_stages(method, lambda i: method(image, batch), lambda i, out: method.lift(out, batch), CPU, 1)
+    steps = [Step(None, lambda i: method(image, batch)), Step(LIFT, lambda out: method.lift(out, batch))]
+    ms = time_stages(method, steps, CPU, 1)
     assert set(ms) == {*cls.stages, LIFT}
     assert min(ms.values()) > 0

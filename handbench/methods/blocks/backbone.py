@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +20,17 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def imagenet_normalised(image: Tensor) -> Tensor:
     """uint8 RGB (B,3,S,S) -> float32 with ImageNet's mean and standard deviation."""
-    mean, std = (image.new_tensor(v, dtype=torch.float32).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = _imagenet(image.device)
     return (image.float() / 255.0 - mean) / std
+
+
+@cache
+def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (3,1,1), once on each device: made anew, they would be copied there every time."""
+    # for training too, where a tensor of inference mode is refused
+    with torch.inference_mode(False):
+        mean, std = (torch.tensor(v, dtype=torch.float32, device=device) for v in (IMAGENET_MEAN, IMAGENET_STD))
+        return mean.view(3, 1, 1), std.view(3, 1, 1)
 
 
 class BackboneConfig(ModelConfig):

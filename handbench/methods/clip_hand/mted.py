@@ -169,8 +169,7 @@ class Transformer(nn.Module):
         if queries is None:
             if self.queries is None:
                 raise ValueError("a transformer without learned queries is given them")
-            every = torch.arange(self.queries.num_embeddings, device=tokens.device)
-            queries = self.queries(every).to(tokens.dtype).expand(len(tokens), -1, -1)
+            queries = self.queries.weight.to(tokens.dtype).expand(len(tokens), -1, -1)
         if self.narrow is None or self.masks is None:
             return self.heads(self.wide.decode(queries, self.wide.encode(tokens), None))
         queries, encoded = self._twice(self.wide, queries, tokens, self.masks[0], self.masks[1])

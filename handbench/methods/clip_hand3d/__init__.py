@@ -60,6 +60,7 @@ class ClipHand3D(Method):
     config: ClipHand3DConfig
     faces: Tensor
     regressor: Tensor
+    regressor64: Tensor
 
     def __init__(self, config: ClipHand3DConfig, hand: HandModel, fingertips: str):
         super().__init__(config, hand, fingertips)
@@ -85,6 +86,7 @@ class ClipHand3D(Method):
         # made from the hand model and the fingertips at hand, so they are no weights
         self.register_buffer("faces", torch.from_numpy(hand.f), persistent=False)
         self.register_buffer("regressor", regressor, persistent=False)
+        self.register_buffer("regressor64", regressor.double(), persistent=False)
 
     @property
     def input_size(self) -> int:
@@ -151,7 +153,7 @@ class ClipHand3D(Method):
         """
         vertices = self._to_xyz(output["vertices"].double(), batch)
         if self.config.output_joints == "mesh" and self.stage != "pretrain":
-            return Prediction(self.regressor.double() @ vertices, vertices)
+            return Prediction(self.regressor64 @ vertices, vertices)
         return Prediction(self._to_xyz(output["joints"].double(), batch), vertices)
 
     def losses(self, output: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:

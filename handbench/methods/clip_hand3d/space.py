@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from handbench.methods.blocks.pinhole import pixels_of
+from handbench.methods.blocks.pinhole import pixels_of, rays_of
 
 DEPTH = 4.5
 
@@ -28,11 +28,9 @@ def to_uvd(xyz: Tensor, camera: Tensor, root_depth: Tensor, scale: Tensor, size:
 
 def to_xyz(uvd: Tensor, camera: Tensor, root_depth: Tensor, scale: Tensor, size: int) -> Tensor:
     """uvd (B,P,3) -> points (B,P,3) m in the camera frame: the inverse of `to_uvd`. The camera may be rotated."""
-    pixels = uvd[..., :2] * size - 0.5
-    rays = torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1) @ torch.linalg.inv(camera).transpose(1, 2)
+    rays = rays_of(uvd[..., :2] * size - 0.5, camera)
     z = root_depth[:, None, None] + scale[:, None, None] * DEPTH * (uvd[..., 2:] - 0.5)
-    # a crop's camera has [0 0 1] as its last row, so every ray has z = 1
-    return rays * z
+    return torch.cat([rays * z, z], -1)
 
 
 def turn(points: Tensor, angle: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from handbench.methods.base import Batch
-from handbench.methods.blocks.pinhole import pixels_of
+from handbench.methods.blocks.pinhole import pixels_of, rays_of
 from handbench.methods.blocks.seen import patch_turn, seen, turned_rotations, unseen
 
 
@@ -36,8 +36,7 @@ class View(NamedTuple):
 
         Eq. 3 is the case of an upright patch; through the inverse of the whole affine it holds for every patch.
         """
-        rays = torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1)
-        return (rays @ torch.linalg.inv(self.camera).transpose(1, 2))[..., :2]
+        return rays_of(pixels, self.camera)
 
     def project(self, points: Tensor) -> Tensor:
         """Points (B,P,3) m of the seen frame -> pixels of the patch (B,P,2)."""

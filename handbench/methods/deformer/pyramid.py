@@ -30,17 +30,22 @@ class FeaturePyramid(nn.Module):
         return F.leaky_relu(self.smooth(top), SLOPE)
 
 
-def hand_region(feature: Tensor, share: float, cells: int) -> Tensor:
-    """(B,C,h,h) -> (B,C,cells,cells) over the square in its middle whose side is `share` of the whole.
+def region_grid(width: int, share: float, cells: int) -> Tensor:
+    """Where `hand_region` looks at features `width` wide: (1, n · cells, n · cells, 2), from -1 to 1, x first."""
+    side = cells * max(1, math.ceil(share * width / cells))
+    at = ((torch.arange(side) + 0.5) * (2 / side) - 1) * share
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    return torch.stack([x, y], -1)[None]
+
+
+def hand_region(feature: Tensor, grid: Tensor, cells: int) -> Tensor:
+    """(B,C,h,h) -> (B,C,cells,cells) over the square in its middle, at the places of `region_grid`.
 
     As ROIAlign does, a cell is the mean of evenly spaced bilinear samples, as many as features lie beneath it.
     """
-    samples = max(1, math.ceil(share * feature.shape[-1] / cells))
-    theta = feature.new_tensor([[share, 0.0, 0.0], [0.0, share, 0.0]], dtype=torch.float32)
-    side = cells * samples
-    grid = F.affine_grid(theta.expand(len(feature), 2, 3), [len(feature), 1, side, side], align_corners=False)
-    sampled = F.grid_sample(feature.float(), grid, "bilinear", "border", align_corners=False)
-    return F.avg_pool2d(sampled, samples)
+    places = grid.expand(len(feature), -1, -1, -1)
+    sampled = F.grid_sample(feature.float(), places, "bilinear", "border", align_corners=False)
+    return F.avg_pool2d(sampled, grid.shape[1] // cells)
 
 
 def to_region(pixels: Tensor, size: int, share: float) -> Tensor:

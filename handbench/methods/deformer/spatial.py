@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from handbench.methods.blocks.lixel import bin_centres
 from handbench.methods.deformer.attention import Decoder, Encoder, sines_2d
 from handbench.methods.deformer.config import DeformerConfig
-from handbench.methods.deformer.pyramid import hand_region
+from handbench.methods.deformer.pyramid import hand_region, region_grid
 
 JOINTS = 21
 
@@ -34,11 +34,12 @@ class SpatialTransformer(nn.Module):
     """P2 (N,C,S/4,S/4) -> F_t+ (N,C), and 2D joints (N,21,2) in shares of the region's side."""
 
     position: Tensor
+    places: Tensor
 
     def __init__(self, config: DeformerConfig):
         super().__init__()
         width = config.width
-        self.region, self.grid = config.region, config.grid
+        self.grid = config.grid
         self.encoder = Encoder(config)
         self.heatmaps = nn.Sequential(
             nn.Linear(width, width),
@@ -53,9 +54,10 @@ class SpatialTransformer(nn.Module):
         self.join = nn.Linear(width + JOINTS, width) if config.joints_to == "memory" else None
         self.decoder = Decoder(config)
         self.register_buffer("position", sines_2d(config.grid, width), persistent=False)
+        self.register_buffer("places", region_grid(config.input // 4, config.region, config.grid), persistent=False)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = hand_region(feature, self.region, self.grid).flatten(2).transpose(1, 2)
+        tokens = hand_region(feature, self.places, self.grid).flatten(2).transpose(1, 2)
         memory = self.encoder(tokens, self.position)
         logits = self.heatmaps(memory).transpose(1, 2).unflatten(2, (self.grid, self.grid))
         joints, maps = self.softmax(logits)
