@@ -24,7 +24,8 @@ def read_speeds(folder: Path) -> list[dict[str, Any]]:
                     **record,
                     "device": record["machine"]["device"],
                     "params": (cost["parameters"] - cost["training_only"]) / 1e6,
-                    "gmacs": cost["macs"] / 1e9,
+                    # a network of somebody's own may not be countable
+                    "gmacs": None if cost["macs"] is None else cost["macs"] / 1e9,
                 }
             )
         except (InvalidError, KeyError, TypeError):

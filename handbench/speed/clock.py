@@ -77,13 +77,17 @@ class Clock:
 
 @dataclass(frozen=True)
 class Timing:
-    """wall_ms, device_ms (n,): each iteration's time on the host's clock, and on the device's (None on a CPU)."""
+    """wall_ms, device_ms (n,): each iteration's time on the host's clock, and on the device's (None on a CPU).
+
+    measured_s: all of them together, with what lies between.
+    """
 
     wall_ms: NDArray
     device_ms: NDArray | None
     first_ms: float
     warm_up_iterations: int
     stationary: bool
+    measured_s: float
 
 
 def measure(call: Callable[[int], object], clock: Clock, effort: Effort) -> Timing:
@@ -98,7 +102,8 @@ def measure(call: Callable[[int], object], clock: Clock, effort: Effort) -> Timi
         wall.append(host)
         if on_device is not None:
             device.append(on_device)
-    return Timing(np.array(wall), np.array(device) if device else None, first_ms, count, stationary)
+    took = clock.now() - start
+    return Timing(np.array(wall), np.array(device) if device else None, first_ms, count, stationary, took)
 
 
 def _warm_up(call: Callable[[int], object], clock: Clock, effort: Effort) -> tuple[int, bool]:

@@ -116,7 +116,7 @@ def timed(call: Callable[[int], Any], clock: Clock, effort: Effort, what: str, p
         "first_ms": timing.first_ms,
         "warm_up_iterations": timing.warm_up_iterations,
         "stationary": timing.stationary,
-        "measured_s": float(timing.wall_ms.sum()) / 1000,
+        "measured_s": timing.measured_s,
         "device_p50_ms": None if timing.device_ms is None else float(np.median(timing.device_ms)),
         "machine": {**machine(clock.device), "load_before": before, "sensors": sensors.record()},
         **_samples(timing),

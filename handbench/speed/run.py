@@ -146,8 +146,9 @@ def _plan(asked: Asked, methods: list[str]) -> str:
     most = f"{effort.iterations * 0.1 / 60 * sum(parts) * asked.processes:.1f}"
     modes = f", modes {', '.join(asked.modes)}" if asked.modes else ""
     times = f", {asked.processes} processes each, in turn" if asked.processes > 1 else ""
+    tiers = "tier T0" if all(_is_file(m) for m in methods) else f"tiers {', '.join(TIERS)}"
     return (
-        f"Times {', '.join(methods)}: tiers {', '.join(TIERS)}{modes}{times}; {effort.iterations:,} calls and "
+        f"Times {', '.join(methods)}: {tiers}{modes}{times}; {effort.iterations:,} calls and "
         f"{effort.seconds:g} s each ({effort.name}). It takes {least} at least; at 100 ms a call, {most} minutes."
     )
 

@@ -160,6 +160,8 @@ def test_a_measured_frame_rate_names_its_device():
     }  # fmt: skip
     others = [
         speed | {"batch": 8, "fps": 400.0},
+        speed | {"mode": "cuda-graph", "precision": "fp32", "fps": 300.0},
+        speed | {"mode": "eager", "precision": "bf16", "fps": 200.0},
         speed | {"tier": "T2", "fps": 9.0},
         speed | {"size": "tiny", "fps": 99.0},
     ]

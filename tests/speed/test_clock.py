@@ -105,6 +105,19 @@ def test_strict_measures_600_s():
         effort_of(True, True)
 
 
+def test_ten_seconds_of_short_calls_are_ten_seconds():
+    """What passes between two calls belongs to the measurement, though to no call."""
+
+    class Slow(FakeClock):
+        def synchronise(self) -> None:
+            super().synchronise()
+            self.host += 0.001 * (self.waits % 2)
+
+    clock = Slow()
+    timing = measure(lambda _: clock.work(0, 2), clock, STANDARD)
+    assert timing.measured_s >= STANDARD.seconds > timing.wall_ms.sum() / 1000
+
+
 def test_percentiles_worked_by_hand():
     told = summary(np.arange(1.0, 102.0))
     assert (told["n"], told["min_ms"], told["max_ms"], told["mean_ms"]) == (101, 1.0, 101.0, 51.0)

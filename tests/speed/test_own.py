@@ -10,7 +10,9 @@ from torch import nn
 
 import handbench as public
 from handbench.errors import HandbenchError, InvalidError, MissingError, UsageError
+from handbench.report.speeds import read_speeds
 from handbench.speed.own import from_file, speed
+from handbench.store.records import write_json
 
 GOOD = """
 import torch
@@ -102,7 +104,7 @@ def test_what_is_no_network_or_no_input():
         speed(nn.Identity(), torch.zeros(1), effort="fast")
 
 
-def test_a_network_that_looks_at_its_numbers_is_timed_and_not_counted():
+def test_a_network_that_looks_at_its_numbers_is_timed_and_not_counted(tmp_path):
     class Looks(nn.Module):
         def forward(self, x):
             return x if float(x.sum()) > 0 else -x
@@ -110,6 +112,9 @@ def test_a_network_that_looks_at_its_numbers_is_timed_and_not_counted():
     record = speed(Looks(), torch.ones(3), device="cpu", effort="quick")
     assert record["cost"]["macs"] is None
     assert record["cost"]["why_not_counted"]
+    write_json(tmp_path / "speed-looks.json", record)
+    (read,) = read_speeds(tmp_path)
+    assert read["gmacs"] is None
 
 
 def test_modes_are_for_methods(handbench, tmp_path):
