@@ -135,7 +135,7 @@ def gap(home, row: str, protocols: tuple[str, str]) -> dict[str, dict]:
 
 
 def test_from_one_synthetic_domain_to_another(handbench, home, keep):
-    settings = ("train.epochs=8", "train.lr_decay_every=6")
+    settings = ("train.epochs=5", "train.lr_decay_every=4")
     for name in ("handsynth-source", "handsynth-target"):
         assert handbench("prep", name).code == 0
     protocols = ("handsynth-source", "handsynth-source-to-handsynth-target")
