@@ -16,6 +16,11 @@ def evaluate(
         str | None,
         typer.Option(metavar="SOURCE:TARGET,...", help="what was trained on one set and is tested on others"),
     ] = None,
+    run: Annotated[
+        bool,
+        typer.Option("--run", help="of a table: first train, predict and time what is missing"),
+    ] = False,
+    size: Annotated[str, typer.Option(help="of --run: the size to train, as `handbench train --size`")] = "full",
     protocol: Annotated[str | None, typer.Option(help="a protocol: freihand, freihand@1 (default: freihand)")] = None,
     truth: Annotated[Path | None, typer.Option(help="a prepared HDF5, or a folder with the official files")] = None,
     pred: Annotated[
@@ -55,7 +60,7 @@ def evaluate(
     """
     if cross is not None:
         others = (table, protocol, truth, pred, order, axes, unit, result, scores_txt, given)
-        if any(others) or measured or standalone or strict or format != "markdown":
+        if any(others) or measured or standalone or strict or run or format != "markdown":
             raise UsageError("--cross takes --json and nothing else.", "It prints what is in HANDBENCH_HOME.")
         _cross(cross, json)
     elif table is not None:
@@ -64,10 +69,17 @@ def evaluate(
                 "--table takes no --protocol, --truth, --pred (and what belongs to it), --strict, --scores-txt.",
                 "It prints what is in HANDBENCH_HOME; score a file of your own with --pred.",
             )
+        if size != "full" and not run:
+            raise UsageError("--size is of --run.", f"handbench eval --table {table} --run --size {size}")
+        if run:
+            from handbench.report.missing_runs import run_missing
+            from handbench.report.spec import load_spec
+
+            run_missing(load_spec(table), size)
         _table(table, json, format, standalone, measured or [])
-    elif measured or standalone or format != "markdown":
+    elif measured or standalone or run or size != "full" or format != "markdown":
         raise UsageError(
-            "--format, --standalone and --measured are for tables.", "handbench eval --table 1 --format latex"
+            "--format, --standalone, --measured and --run are for tables.", "handbench eval --table 1 --format latex"
         )
     elif pred is not None:
         written = {name: said for name, said in (("order", order), ("axes", axes), ("unit", unit)) if said}
