@@ -47,8 +47,7 @@ def missing_steps(spec: TableSpec, size: str, speeds: Sequence[dict[str, Any]] =
     steps: list[Step] = []
     timed = {(s.get("method"), s.get("variant"), s.get("size")) for s in speeds if headline(s)}
     for method, variant in _rows(spec):
-        which = ("--variant", variant) if variant != "full" else ()
-        which += ("--size", size) if size != "full" else ()
+        which = [*(["--variant", variant] if variant != "full" else []), *(["--size", size] if size != "full" else [])]
         label = places.row_label(variant, size)
         trained = (places.run_folder(method, label, 0) / "best.pt").exists()
         wanted = [
