@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import cache
+from typing import Any
 
 import pandas as pd
 
 from handbench.errors import InvalidError
 from handbench.places import shipped
-from handbench.sections import require_known
+from handbench.sections import read_toml, require_known
 
 # name of the CSV -> how its paper is called, and its label in the CSVs
 PAPERS: dict[str, tuple[str, str]] = {
@@ -137,6 +138,16 @@ def remarks(note: str) -> list[str]:
     """The rest of a cell's note, with papers by their names; what it says of the venue stands for itself."""
     rest = re.sub(r"^; |; $", "", _DISAGREE.sub("", note).replace("; ; ", "; "))
     return [name_paper(part) for part in re.split("; (?=printed venue)", rest) if part]
+
+
+@cache
+def _remarks() -> list[dict[str, Any]]:
+    return read_toml(shipped("results", "published", "remarks.toml"))["remark"]
+
+
+def about_method(dataset: str, method: str) -> list[str]:
+    """What holds for a method's figures on a dataset, whoever prints them: test-time passes."""
+    return [one["text"] for one in _remarks() if one["dataset"] == dataset and method in one["methods"]]
 
 
 def table_in_words(table: str) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pandas as pd
 
-from handbench.report.published import PAPERS, disagreement, published_table, remarks, table_in_words
+from handbench.report.published import PAPERS, about_method, disagreement, published_table, remarks, table_in_words
 from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import MISSING, Cell, Footnotes, Row
 
@@ -50,7 +50,8 @@ def _row(spec: TableSpec, first: pd.Series, cells: Cells, dispute: str, notes: F
     # What stands on every figure of a row is about the row.
     count = Counter(text for texts in said.values() for text in texts)
     about_row = [text for text, times in count.items() if times == len(cells) and times > 1]
-    marks = tuple(notes.mark(text) for text in [*about_row, dispute] if text)
+    told = about_method(first["dataset"], first["method"])
+    marks = tuple(notes.mark(text) for text in [*about_row, *told, dispute] if text)
     printed = []
     for column in spec.columns:
         cell = cells.get(column.place)

@@ -11,6 +11,7 @@ from handbench.report.published import (
     ALIASES,
     PAPERS,
     UNITS,
+    about_method,
     disagreement,
     published_rows,
     published_table,
@@ -86,6 +87,15 @@ def test_the_rows_that_are_handed_out_are_the_readers_own():
     for mine in (published_rows(), published_table("clip-hand3d.1")):
         mine["value"] = 0
     assert published_rows()["value"].min() > 0
+
+
+def test_what_is_said_of_a_method_is_of_one_that_papers_print_on_that_dataset():
+    rows = published_rows()
+    for dataset, method in (("FreiHAND", "METRO"), ("FreiHAND", "MeshGraphormer")):
+        assert len(rows[(rows["dataset"] == dataset) & (rows["method"] == method)])
+        assert "95 test-time passes" in about_method(dataset, method)[0]
+    assert about_method("HO3Dv2", "METRO") == []
+    assert about_method("FreiHAND", "FastMETRO") == []
 
 
 def test_an_unknown_table_gets_a_suggestion():
