@@ -83,3 +83,19 @@ def test_windows_beside_what_decoding_allows(tmp_path):
         assert case["share"] == pytest.approx(case["windows_per_s"] / case["limit_per_s"], rel=1e-6)
         # a whole window at stride 1 is seven crops of pictures that are decoded already
         assert 0.02 < case["share"] < 2
+
+
+def test_where_a_training_step_goes_adds_up(tmp_path):
+    script, record = SCRIPT.with_name("training.py"), tmp_path / "training.json"
+    command = [sys.executable, str(script), "--only", "dahyf", "deformer", "--steps", "1", "--json", str(record)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    cases = json.loads(record.read_text())["cases"]
+    assert [case["method"] for case in cases] == ["dahyf", "deformer"]
+    for case in cases:
+        seconds = case["seconds"]
+        assert case["method"] in ran.stdout
+        assert all(seconds[part] > 0 for part in ("decode", "augment", "forward", "backward", "optimiser"))
+        assert seconds["decode"] + seconds["augment"] <= seconds["waiting"]
+        assert 0.8 < case["closure"] <= 1.001
+        assert seconds["backward"] < seconds["whole"]
