@@ -140,7 +140,7 @@ def test_by_the_commands_themselves(handbench, home):
         (["freihand:stb,freihand"], "freihand is both source and target."),
         (["freihand:stb,stb"], "A target is named twice"),
         (["freihand:stb", "--table", "1"], "--cross takes --json and nothing else."),
-        (["freihand:stb", "--latex"], "--cross takes --json and nothing else."),
+        (["freihand:stb", "--format", "latex"], "--cross takes --json and nothing else."),
     ],
 )
 def test_what_is_not_understood(handbench, words, said):

@@ -126,7 +126,7 @@ def test_ctrl_c_says_so_and_ends_with_130(tmp_path):
 def test_what_is_accepted_is_not_ignored(handbench, tmp_path):
     for words in (
         ("eval", "--protocol", "freihand", "--scores-txt", tmp_path / "s.txt"),
-        ("eval", "--protocol", "freihand", "--latex"),
+        ("eval", "--protocol", "freihand", "--format", "latex"),
         ("eval", "--table", "1", "--protocol", "ge-realworld"),
         ("prep", "freihand", tmp_path, "--lossless"),
         ("prep", "freihand", tmp_path, "--depth"),

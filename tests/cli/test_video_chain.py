@@ -13,7 +13,7 @@ def test_the_chain(handbench, home):
     chain = run_chain(handbench, home, SIZE, ("train.epochs=1", "train.workers=0", "data.limit=12", "model.gap=2"))
     assert_the_table_is_right(chain, SIZE.cameras)
     assert sum(n > 0 for n in chain.exact.values()) > 1
-    latex = handbench("eval", "--table", "deformer.1", "--latex", "--standalone")
+    latex = handbench("eval", "--table", "deformer.1", "--format", "latex", "--standalone")
     assert latex.code == 0
     assert "deformer tiny" in latex.out
 
