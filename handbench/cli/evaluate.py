@@ -71,12 +71,7 @@ def evaluate(
             )
         if size != "full" and not run:
             raise UsageError("--size is of --run.", f"handbench eval --table {table} --run --size {size}")
-        if run:
-            from handbench.report.missing_runs import run_missing
-            from handbench.report.spec import load_spec
-
-            run_missing(load_spec(table), size)
-        _table(table, json, format, standalone, measured or [])
+        _table(table, json, format, standalone, measured or [], size if run else None)
     elif measured or standalone or run or size != "full" or format != "markdown":
         raise UsageError(
             "--format, --standalone, --measured and --run are for tables.", "handbench eval --table 1 --format latex"
@@ -90,7 +85,9 @@ def evaluate(
         raise UsageError("Nothing to score.", "Give --pred FILE, or --table 1 for everything in HANDBENCH_HOME.")
 
 
-def _table(name: str, json: str | None, format: str, standalone: bool, measured: list[Path]) -> None:
+def _table(
+    name: str, json: str | None, format: str, standalone: bool, measured: list[Path], run_size: str | None
+) -> None:
     from handbench import places
     from handbench.console import say
     from handbench.evaluation.catalog import score_home
@@ -98,6 +95,7 @@ def _table(name: str, json: str | None, format: str, standalone: bool, measured:
     from handbench.evaluation.protocol import load
     from handbench.report.formats import FORMATS
     from handbench.report.latex import to_latex
+    from handbench.report.missing_runs import run_missing
     from handbench.report.spec import load_spec
     from handbench.report.speeds import read_speeds
     from handbench.report.table import build_table
@@ -108,8 +106,11 @@ def _table(name: str, json: str | None, format: str, standalone: bool, measured:
     if standalone and format != "latex":
         raise UsageError("--standalone is of LaTeX.", f"handbench eval --table {name} --format latex --standalone")
     spec = load_spec(name)
-    results = [record for protocol in spec.protocols for record in score_home(load(protocol))]
-    results += [record for folder in measured for record in results_in(folder)]
+    elsewhere = [record for folder in measured for record in results_in(folder)]
+    # what could be wrong with the rest was found before hours of training
+    if run_size is not None:
+        run_missing(spec, run_size)
+    results = [record for protocol in spec.protocols for record in score_home(load(protocol))] + elsewhere
     speeds = read_speeds(places.home() / "speed")
     built = build_table(spec, results, speeds)
     if not built.sections:

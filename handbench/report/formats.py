@@ -40,7 +40,7 @@ def to_terminal(table: Table) -> str:
     from rich.markup import escape
     from rich.table import Table as Box
 
-    console = Console(file=io.StringIO(), force_terminal=None, width=Console().width)
+    console = Console(file=io.StringIO(), force_terminal=Console().is_terminal, width=Console().width)
     console.print(f"[bold]Table {escape(table.name)}: {escape(table.title)}[/bold]", highlight=False)
     for section in table.sections:
         words = escape(section.title) + (f"\n{escape(section.sentence)}" if section.sentence else "")

@@ -137,7 +137,7 @@ class TableSpec(BaseModel):
     @property
     def protocols(self) -> list[str]:
         """Every protocol whose results have a figure here."""
-        names = [*([self.protocol] if self.protocol else []), *(column.protocol or "" for column in self.columns)]
+        names = (self.protocol, *(column.protocol for column in self.columns))
         return [name for name in dict.fromkeys(names) if name]
 
     @property

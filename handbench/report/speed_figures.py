@@ -13,6 +13,7 @@ from matplotlib.ticker import LogFormatter
 
 from handbench.errors import MissingError
 from handbench.report.figure import COLOURS, DASHES, save
+from handbench.report.measured_speed import SAME, headline
 from handbench.report.published import published_table
 
 TABLE = "clip-hand3d.1"
@@ -31,7 +32,7 @@ def alike(speeds: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
 
     Raises MissingError where there is none.
     """
-    heads = [s for s in speeds if (s["tier"], s["batch"], s["precision"], s["mode"]) == ("T1", 1, "fp32", "eager")]
+    heads = list(filter(headline, speeds))
     if not heads:
         raise MissingError("There are no timings to draw.", "`handbench speed` makes them.")
     newest = max(heads, key=lambda speed: str(speed["made"]["time"]))
@@ -73,10 +74,9 @@ def published_points() -> list[Point]:
 
 def measured_points(results: Sequence[dict[str, Any]], speeds: Sequence[dict[str, Any]]) -> list[Point]:
     """Result rows (name, row, error in mm) that were timed, by method, variant, size and recipe."""
-    keys = ("method", "variant", "size", "recipe")
     found = []
     for result in results:
-        own = [s for s in speeds if all(s.get(key) == result["row"].get(key) for key in keys)]
+        own = [s for s in speeds if all(s.get(key) == result["row"].get(key) for key in SAME)]
         if own:
             found.append(Point(result["name"], float(own[-1]["fps"]), result["error"]))
     return found
