@@ -32,6 +32,7 @@ def demo(
     from handbench import places
     from handbench.cli import evaluate, predict, prep, speed, synth, train
     from handbench.console import say
+    from handbench.report.page import write_page
     from handbench.report.predictions_picture import picture
 
     folder = out or places.home() / "demo" / f"{n}x{epochs}"
@@ -55,6 +56,8 @@ def demo(
     speed.speed(["clip-hand3d"], size=tiny, device="cpu", data=places.prepared("freihand", "test"), quick=True)
     say("6 of 7  score, and print table 1")
     evaluate.evaluate(table="1", json=str(folder / "table1.json"))
-    say("7 of 7  draw")
+    say("7 of 7  draw, and write the page")
     print(picture("freihand", f"clip-hand3d-full.{tiny}-0", folder / "predictions.png"))
+    write_page(folder / "report.html")
+    print(folder / "report.html")
     print(SENTENCE)

@@ -9,14 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from handbench.cli.report_clip import Json, Out, nearest, say_picture, tsne
+from handbench.cli.report_page import page
 from handbench.cli.report_speed import speed
 
 app = typer.Typer(
-    help="Draw what is in a trained method, and how rows compare.",
+    help="Write the page of everything in HANDBENCH_HOME; or draw what is in a trained method, and how rows compare.",
     epilog="Example: handbench report pck mean-pose-full-0",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+app.callback(invoke_without_command=True)(page)
 
 app.command()(tsne)
 app.command()(nearest)

@@ -39,7 +39,7 @@ def draw_contact_sheet(tiles: Sequence[Tile], path: Path, title: str, columns: i
     _text(sheet, title, GAP, 22, 0.5)
     for i, tile in enumerate(tiles):
         x, y = GAP + (i % columns) * width, CAPTION + GAP + (i // columns) * height
-        sheet[y : y + TILE, x : x + TILE] = _draw(tile)
+        sheet[y : y + TILE, x : x + TILE] = draw_tile(tile)
         for line, text in enumerate(tile.caption.split("\n")[:2]):
             _text(sheet, text, x, y + TILE + 13 + 14 * line, 0.38)
     good, encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
@@ -48,10 +48,11 @@ def draw_contact_sheet(tiles: Sequence[Tile], path: Path, title: str, columns: i
         part.write_bytes(encoded.tobytes())
 
 
-def _draw(tile: Tile) -> NDArray:
+def draw_tile(tile: Tile, side: int = TILE) -> NDArray:
+    """The image with its skeletons, as large as fits -> (side, side, 3) uint8 RGB."""
     height, width = tile.image.shape[:2]
-    scale = TILE / max(height, width)
-    canvas = np.zeros((TILE, TILE, 3), np.uint8)
+    scale = side / max(height, width)
+    canvas = np.zeros((side, side, 3), np.uint8)
     small = cv2.resize(tile.image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
     canvas[: small.shape[0], : small.shape[1]] = small
     if tile.outline is not None:

@@ -29,7 +29,7 @@ def draw_truth(hands: Hands, images: Sequence[bytes], path: Path, title: str, co
             Tile(
                 decode(images[i], name),
                 caption,
-                joints=_pixels(hands.joints, hands, i),
+                joints=pixels(hands.joints, hands, i),
                 outline=None if hands.vertices is None else _splat(hands, i),
             )
         )
@@ -49,8 +49,8 @@ def draw_predictions(
             Tile(
                 decode(truth.image(i), name),
                 f"{name.split('/', 1)[1]}\n{figures}",
-                joints=_pixels(predicted.joints, hands, 0),
-                truth=_pixels(hands.joints, hands, 0),
+                joints=pixels(predicted.joints, hands, 0),
+                truth=pixels(hands.joints, hands, 0),
             )
         )
     draw_contact_sheet(tiles, path, title)
@@ -60,7 +60,7 @@ def _spread(n: int, count: int) -> list[int]:
     return sorted(set(np.linspace(0, n - 1, min(n, count)).astype(int).tolist()))
 
 
-def _pixels(joints: NDArray | None, hands: Hands, i: int) -> NDArray | None:
+def pixels(joints: NDArray | None, hands: Hands, i: int) -> NDArray | None:
     """Joints of sample i in the stored image; those at or behind the camera's plane are not drawn."""
     if joints is None or hands.camera is None:
         return None

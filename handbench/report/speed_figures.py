@@ -48,14 +48,14 @@ def draw_latency(speeds: Sequence[dict[str, Any]], path: Path) -> None:
         ms = np.sort(np.asarray(speed["samples_wall_ms"], float))
         share = np.arange(1, len(ms) + 1) / len(ms)
         colour = COLOURS[i % len(COLOURS)]
-        label = f"{_called(speed)}: p50 {speed['p50_ms']:.2f}, p99 {speed['p99_ms']:.2f} ms, n = {speed['n']:,}"
+        label = f"{called(speed)}: p50 {speed['p50_ms']:.2f}, p99 {speed['p99_ms']:.2f} ms, n = {speed['n']:,}"
         axes.step(ms, share, where="post", color=colour, linestyle=DASHES[i % len(DASHES)], label=label)
         axes.plot([speed["p50_ms"], speed["p99_ms"]], [0.5, 0.99], "o", color=colour, markersize=4)
     _logarithmic(axes)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("milliseconds a call (logarithmic)")
     axes.set_ylabel("share of calls done")
-    axes.set_title(_said(speeds[0]), fontsize=9)
+    axes.set_title(condition_in_words(speeds[0]), fontsize=9)
     axes.grid(alpha=0.3, which="both")
     axes.legend(loc="best", fontsize=7)
     save(figure, path)
@@ -89,7 +89,7 @@ def draw_accuracy(
     figure = Figure(figsize=(10.0, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     _scatter(left, published, "published (CLIP-Hand3D, table 1): devices and definitions differ", COLOURS[0])
-    where = f"measured, {protocol}" + (f"; {_said(speeds[0])}" if speeds else "")
+    where = f"measured, {protocol}" + (f"; {condition_in_words(speeds[0])}" if speeds else "")
     _scatter(right, measured, where, COLOURS[1])
     save(figure, path)
 
@@ -124,7 +124,8 @@ def _condition(speed: dict[str, Any]) -> tuple[Any, ...]:
     return (machine["device"], machine["threads"], machine["torch"], speed["effort"])
 
 
-def _said(speed: dict[str, Any]) -> str:
+def condition_in_words(speed: dict[str, Any]) -> str:
+    """What the timings of `alike` share."""
     machine = speed["machine"]
     return (
         f"T1, batch 1, eager fp32, {speed['effort']} run\n{machine['device']}, threads: {machine['threads']}, "
@@ -132,6 +133,7 @@ def _said(speed: dict[str, Any]) -> str:
     )
 
 
-def _called(speed: dict[str, Any]) -> str:
+def called(speed: dict[str, Any]) -> str:
+    """A timed row's name in words."""
     words = " ".join(str(speed[key]) for key in ("method", "variant", "size") if key in speed)
     return words if speed.get("trained", True) else f"{words} (random weights)"
