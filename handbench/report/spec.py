@@ -158,5 +158,12 @@ def load_spec(name: str) -> TableSpec:
 
 
 def read_spec(path: Path) -> TableSpec:
-    """A table from its TOML file; raises UsageError naming the key that is wrong, with a suggestion."""
-    return validated(TableSpec, read_toml(path), path.name)
+    """A table from its TOML file; `like = "deformer.1"` takes from that table what the file does not say.
+
+    Raises UsageError naming the key that is wrong, with a suggestion.
+    """
+    content = read_toml(path)
+    if (like := content.pop("like", None)) is not None:
+        require_known(like, table_names(), "table")
+        content = {**read_toml(shipped("recipes", "tables", f"{like}.toml")), **content}
+    return validated(TableSpec, content, path.name)

@@ -262,6 +262,7 @@ def test_a_recipe_is_found_by_its_own_name(name):
         ),
         ("[[columns]]\nlabel='a'\nunit='mm'\nbetter='down'\ndecimals=1", "better"),
         ("name = ", "not TOML"),
+        ('like = "deformer.11"', "did you mean"),
     ],
 )
 def test_an_unknown_key_is_an_error(line, match, tmp_path):
@@ -270,6 +271,12 @@ def test_an_unknown_key_is_an_error(line, match, tmp_path):
     path.write_text(text + "\n" + line if line.startswith("[[") else line + "\n" + text)
     with pytest.raises(UsageError, match=match):
         read_spec(path)
+
+
+def test_a_table_takes_from_another_what_it_does_not_say():
+    own, other = load_spec("5"), load_spec("deformer.1")
+    assert own.title == "DexYCB S0 test by occlusion"
+    assert own.model_copy(update={"name": other.name, "title": other.title}) == other
 
 
 def test_an_unknown_table_gets_a_suggestion():
