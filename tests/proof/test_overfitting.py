@@ -27,8 +27,8 @@ SETTINGS = {
         "model.clip.enabled=false",
     ),
     "clip-hand-s24": (
-        *("train.epochs=900", "train.batch=16", "train.lr=5e-4", "train.lr_decay=0.3", "train.lr_decay_every=400"),
-        *("model.clip.enabled=false", "model.mted.dropout=0"),
+        *("train.epochs=1500", "train.batch=16", "train.lr=5e-4", "train.lr_decay=0.3", "train.lr_decay_every=650"),
+        *("model.clip.enabled=false", "model.mted.dropout=0", "model.input=64"),
     ),
     "clip-dg": (
         *("train.epochs=1200", "train.lr=1e-3", "train.lr_decay_every=900"),
