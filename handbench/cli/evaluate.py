@@ -90,9 +90,8 @@ def _table(
 ) -> None:
     from handbench import places
     from handbench.console import say
-    from handbench.evaluation.catalog import score_home
+    from handbench.evaluation.catalog import score_homes
     from handbench.evaluation.measured_elsewhere import results_in
-    from handbench.evaluation.protocol import load
     from handbench.report.formats import FORMATS
     from handbench.report.latex import to_latex
     from handbench.report.missing_runs import run_missing
@@ -110,7 +109,8 @@ def _table(
     # what could be wrong with the rest was found before hours of training
     if run_size is not None:
         run_missing(spec, run_size)
-    results = [record for protocol in spec.protocols for record in score_home(load(protocol))] + elsewhere
+    own, _ = score_homes(spec.protocols)
+    results = [record for found in own.values() for record in found] + elsewhere
     speeds = read_speeds(places.home() / "speed")
     built = build_table(spec, results, speeds)
     if not built.sections:

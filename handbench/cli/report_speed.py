@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,7 @@ def speed(
     """
     from handbench import places
     from handbench.console import warn
+    from handbench.errors import InvalidError
     from handbench.evaluation.protocol import load
     from handbench.evaluation.result import row_name
     from handbench.evaluation.result_file import read_result
@@ -43,14 +44,20 @@ def speed(
     if kind is Kind.latency:
         figures.draw_latency(speeds, path)
     else:
-        scored = []
+        scored: dict[str, list[dict[str, Any]]] = {}
         for file in sorted((places.home() / "results" / chosen.name).glob("*.h5")):
-            result = read_result(file)
             try:
+                result = read_result(file)
                 error = result.value("mpjpe", "procrustes-official")
-            except KeyError:
+            except (InvalidError, KeyError):
+                warn(f"{file} has no Procrustes-aligned error of this handbench's, and is not in the picture.")
                 continue
-            scored.append({"name": row_name(result.row), "row": result.row, "error": error})
-        points = figures.measured_points(scored, speeds)
+            row = {"name": row_name(result.row), "row": result.row, "error": error}
+            scored.setdefault(str(result.protocol["id"]), []).append(row)
+        # rows of other samples or another truth do not belong into one panel
+        protocol = max(scored, key=lambda name: len(scored[name]), default=chosen.name)
+        for name in set(scored) - {protocol}:
+            warn(f"{len(scored[name])} rows under {name} are not in the picture, which is of {protocol}.")
+        points = figures.measured_points(scored.get(protocol, []), speeds)
         figures.draw_accuracy(figures.published_points(), points, speeds, protocol, path)
     print(path)

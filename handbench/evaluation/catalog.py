@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from handbench import __version__, places
 from handbench.console import say, warn
 from handbench.errors import InvalidError, MissingError
-from handbench.evaluation.protocol import NOT_SAID, Protocol
+from handbench.evaluation.protocol import NOT_SAID, Protocol, load
 from handbench.evaluation.result_file import read_record
 from handbench.evaluation.scoring import score
 from handbench.store.hands_file import HandsFile
+
+
+def score_homes(protocols: Sequence[str]) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """`score_home` of several protocols -> their records, and in words what was left out: predictions whose truth is
+    not there or damaged, and results whose predictions are gone. Each is warned of, too.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    left_out = []
+    for name in protocols:
+        try:
+            found[name] = score_home(load(name))
+        except (MissingError, InvalidError) as error:
+            left_out.append(f"{name}: {error.message} {error.hint}")
+            continue
+        predicted = {path.stem for path in places.predictions_file(name, "x").parent.glob("*.h5")}
+        gone = sorted({path.stem for path in places.result_file(name, "x").parent.glob("*.h5")} - predicted)
+        if gone:
+            left_out.append(f"{name}: results without their predictions, {', '.join(gone)}.")
+    for text in left_out:
+        warn(f"Left out, {text}")
+    return found, left_out
 
 
 def score_home(protocol: Protocol) -> list[dict[str, Any]]:

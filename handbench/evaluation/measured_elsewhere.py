@@ -36,7 +36,17 @@ def results_in(folder: Path) -> list[dict[str, Any]]:
 
 
 def _records(content: Any) -> list[dict[str, Any]]:
-    """Of one result, or of a table's `--json`."""
-    several = content.get("results", [content]) if isinstance(content, dict) else []
-    needed = ("protocol", "summary", "row", "n")
-    return [one for one in several if isinstance(one, dict) and all(key in one for key in needed)]
+    """Of one result, of several, or of a table's `--json`; a mean of several seeds stands there beside its runs."""
+    several = content if isinstance(content, list) else [content]
+    if isinstance(content, dict) and isinstance(content.get("results"), list):
+        several = content["results"]
+    return [one for one in several if _is_result(one) and "seeds" not in one["row"]]
+
+
+def _is_result(one: Any) -> bool:
+    kinds = {"protocol": dict, "summary": list, "row": dict, "n": int}
+    if not isinstance(one, dict) or not all(isinstance(one.get(key), kind) for key, kind in kinds.items()):
+        return False
+    figures = ("metric", "alignment", "unit", "value", "interval")
+    lines = all(isinstance(line, dict) and all(key in line for key in figures) for line in one["summary"])
+    return lines and all(isinstance(one["protocol"].get(key), str) for key in ("name", "id"))

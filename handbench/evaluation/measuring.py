@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from handbench.evaluation.metric import MEDIANS, PER_JOINT, Metric
 from handbench.evaluation.plan import Plan, key
+from handbench.evaluation.protocol import Protocol
 from handbench.hands.joints import permutation
 from handbench.hands.palm import palm_from_wrist, wrist_from_palm
 from handbench.hands.record import Hands
@@ -63,6 +64,19 @@ def measure(plan: Plan, truth: Hands, predicted: Hands, inner: slice) -> Measure
     return _Block(plan, truth, predicted, inner).measured
 
 
+def aligned_joints(
+    protocol: Protocol, truth: Hands, predicted: Hands, alignment: str
+) -> tuple[NDArray, NDArray, NDArray]:
+    """What the errors of joints are taken between: joints of truth and prediction (n, 21, 3) mm under one alignment,
+    NaN where the truth is not annotated, and which of them count (n, 21).
+    """
+    annotated, counted = _masks(protocol.joints, truth)
+    target, points = _in_unit(protocol, truth, predicted)
+    to, moved, _ = _aligned(protocol, alignment, target, points, annotated, None if counted.all() else counted)
+    to_mm = 1000 / protocol.per_metre
+    return to * to_mm, moved * to_mm, counted
+
+
 class _Block:
     def __init__(self, plan: Plan, truth: Hands, predicted: Hands, inner: slice):
         self.plan, self.protocol = plan, plan.protocol
@@ -70,7 +84,7 @@ class _Block:
         around = truth, predicted
         truth, predicted = truth.take(inner), predicted.take(inner)
         self.annotated, self.counted = _masks(self.protocol.joints, truth)
-        self.target, self.points = self._in_unit(truth, predicted)
+        self.target, self.points = _in_unit(self.protocol, truth, predicted)
         # what of the joints decides an alignment; None where all do
         self.valid = None if self.counted.all() else self.counted
         self.measured = Measured(reflected=np.zeros(len(truth), bool))
@@ -81,39 +95,15 @@ class _Block:
         if plan.mesh:
             self._mesh(truth, predicted)
 
-    def _in_unit(self, truth: Hands, predicted: Hands) -> tuple[NDArray, NDArray]:
-        """Joints (n,21,3) of both in the unit that is computed in; NaN where the truth is not annotated."""
-        target, points = np.asarray(truth.joints), np.asarray(predicted.joints, np.float64) * self.protocol.per_metre
-        if self.protocol.dataset == "dexycb" and target.dtype == np.float32:
-            # hpe_eval.py multiplies in single precision: 6e-5 mm from doing it in double
-            target = (target * np.float32(1000)).astype(np.float64)
-        else:
-            target = target.astype(np.float64) * self.protocol.per_metre
-        annotated, _ = _masks(self.protocol.joints, truth)
-        if not annotated.all():
-            target = np.where(annotated[..., None], target, np.nan)
-        if self.protocol.wrist == "palm":
-            points = palm_from_wrist(points)
-        elif self.protocol.wrist == "both palms":
-            target, points = palm_from_wrist(target), palm_from_wrist(points)
-        elif self.protocol.wrist is not None:
-            target = wrist_from_palm(target, self.protocol.wrist)
-        return target, points
-
     def _joints(self) -> None:
         found = self.measured
         for alignment in self.plan.alignments(of_mesh=False):
-            to, moved = self.target, self.points
             few = self.counted.sum(1) < FEWEST_POINTS.get(alignment, 1)
-            if alignment == "root":
-                root = self.protocol.root_index
-                to, moved = align.root_align(to, to[:, root]), align.root_align(moved, moved[:, root])
-            elif alignment == "procrustes-official":
-                moved, found.reflected = align.procrustes_official(to, moved, self.valid)
-            elif alignment in BY_BONE:
-                moved = MOVED[alignment](to, moved, None if self.annotated.all() else self.annotated)
-            elif alignment != "none":
-                moved = MOVED[alignment](to, moved, self.valid)
+            to, moved, reflected = _aligned(
+                self.protocol, alignment, self.target, self.points, self.annotated, self.valid
+            )
+            if reflected is not None:
+                found.reflected = reflected
             errors = distances(to, moved, self.valid)
             errors[few] = np.nan
             found.joints[alignment] = errors * self.plan.to_mm
@@ -142,7 +132,7 @@ class _Block:
 
     def _in_time(self, truth: Hands, predicted: Hands, inner: slice) -> None:
         annotated, _ = _masks(self.protocol.joints, truth)
-        target, points = self._in_unit(truth, predicted)
+        target, points = _in_unit(self.protocol, truth, predicted)
         root = self.protocol.root_index
         for metric, alignment in self.plan.rows:
             if metric.name not in ("acceleration", "jitter"):
@@ -211,6 +201,42 @@ class _Block:
             found = fscore(target[rooted], points[rooted], at).f
             for metric, values in zip(scores, found.T, strict=True):
                 samples[key(metric, alignment)] = _spread(_spread(values, rooted), there)
+
+
+def _in_unit(protocol: Protocol, truth: Hands, predicted: Hands) -> tuple[NDArray, NDArray]:
+    """Joints (n,21,3) of both in the unit that is computed in; NaN where the truth is not annotated."""
+    target, points = np.asarray(truth.joints), np.asarray(predicted.joints, np.float64) * protocol.per_metre
+    if protocol.dataset == "dexycb" and target.dtype == np.float32:
+        # hpe_eval.py multiplies in single precision: 6e-5 mm from doing it in double
+        target = (target * np.float32(1000)).astype(np.float64)
+    else:
+        target = target.astype(np.float64) * protocol.per_metre
+    annotated, _ = _masks(protocol.joints, truth)
+    if not annotated.all():
+        target = np.where(annotated[..., None], target, np.nan)
+    if protocol.wrist == "palm":
+        points = palm_from_wrist(points)
+    elif protocol.wrist == "both palms":
+        target, points = palm_from_wrist(target), palm_from_wrist(points)
+    elif protocol.wrist is not None:
+        target = wrist_from_palm(target, protocol.wrist)
+    return target, points
+
+
+def _aligned(
+    protocol: Protocol, alignment: str, to: NDArray, moved: NDArray, annotated: NDArray, valid: NDArray | None
+) -> tuple[NDArray, NDArray, NDArray | None]:
+    """Joints of both (n,21,3) under one alignment, decided by those that are `valid`; and which were mirrored."""
+    if alignment == "root":
+        root = protocol.root_index
+        return align.root_align(to, to[:, root]), align.root_align(moved, moved[:, root]), None
+    if alignment == "procrustes-official":
+        return to, *align.procrustes_official(to, moved, valid)
+    if alignment in BY_BONE:
+        return to, MOVED[alignment](to, moved, None if annotated.all() else annotated), None
+    if alignment != "none":
+        return to, MOVED[alignment](to, moved, valid), None
+    return to, moved, None
 
 
 def _masks(which: str, truth: Hands) -> tuple[NDArray, NDArray]:

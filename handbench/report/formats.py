@@ -23,7 +23,7 @@ def to_csv(table: Table) -> str:
     for section in table.sections:
         for row in section.rows:
             marks = sorted({*row.marks, *(mark for cell in row.cells for mark in cell.marks)})
-            about = [section.title, section.protocol_id, row.name, *table.about(row), row.source]
+            about = [section.title, row.protocol, row.name, *table.about(row), row.source]
             cells = [text for cell in row.cells for text in ("" if cell.value is None else cell.text, cell.interval)]
             writer.writerow([*about, " ".join(map(str, marks)), *cells])
     return out.getvalue()

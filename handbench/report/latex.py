@@ -10,7 +10,7 @@ from handbench.report.table_parts import MISSING, Cell, Row, Section, Table
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': "''", "–": "--", "—": "---", "→": r"$\rightarrow$", "↓": r"$\downarrow$",
+    "|": r"\textbar{}", "[": "{[}", '"': "''", "–": "--", "—": "---", "→": r"$\rightarrow$", "↓": r"$\downarrow$",
     "↑": r"$\uparrow$", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "²": r"$^{2}$",
     "°": r"$^{\circ}$", "µ": r"$\mu$", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}",
 }  # fmt: skip
@@ -57,12 +57,18 @@ def to_latex(table: Table, *, standalone: bool = False) -> str:
 
 def escape(text: str) -> str:
     """Text that LaTeX prints as it is; a letter that the fonts lack is written by its code."""
-    return "".join(_ESCAPES.get(c) or (c if _printable(c) else f"[U+{ord(c):04X}]") for c in " ".join(text.split()))
+    return "-{}-".join("".join(map(_escaped, part)) for part in " ".join(text.split()).split("--"))
+
+
+def _escaped(character: str) -> str:
+    return _ESCAPES.get(character) or (character if _printable(character) else f"{{[}}U+{ord(character):04X}]")
 
 
 def _printable(character: str) -> bool:
     # inputenc and T1 know the Latin letters with accents.
-    return character.isascii() or (unicodedata.name(character, "").startswith("LATIN") and ord(character) < 0x180)
+    return (character.isascii() and character.isprintable()) or (
+        unicodedata.name(character, "").startswith("LATIN") and ord(character) < 0x180
+    )
 
 
 def _section(table: Table, section: Section, long: bool, caption: str) -> list[str]:

@@ -14,7 +14,6 @@ from handbench.report.measured_speed import speed_cell
 from handbench.report.spec import Column, TableSpec
 from handbench.report.table_parts import Cell, Footnotes, Row
 
-PLACE = ("root", "root depth", "scale")  # what an unaligned error gains from
 SAYS_NOTHING = (
     "Random or missing pretrained weights: this row says nothing about the published method, and takes no part in "
     "best and second best"
@@ -27,6 +26,10 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     seeds = row.get("seeds")
     under = f" under {record['protocol']['name']}" if len(spec.protocols) > 1 else ""
     said = row_notes(record) + ([_covered(record["per_bucket"])] if spec.by_bucket and record.get("per_bucket") else [])
+    elsewhere = ""
+    if places := read_from(record):
+        elsewhere = " elsewhere"
+        said.append(f"Measured elsewhere, read from {', '.join(places)}")
     marks = [notes.mark(text) for text in said]
     cells = tuple(
         speed_cell(column, row, speeds, notes)
@@ -38,10 +41,12 @@ def measured_row(spec: TableSpec, record: dict[str, Any], speeds: list[dict[str,
     )
     return Row(
         name=row_name(row) or "predictions",
-        source=f"measured{under}, n = {record['n']:,}" + (f", mean ± s.d. of {len(seeds)} seeds" if seeds else ""),
+        source=f"measured{elsewhere}{under}, n = {record['n']:,}"
+        + (f", mean ± s.d. of {len(seeds)} seeds" if seeds else ""),
         measured=True,
         cells=cells,
         marks=tuple(marks),
+        protocol=record["protocol"]["id"],
         ranked=not untrained(row) and not row.get("changed") and not on_a_stand_in(record),
     )
 
@@ -95,16 +100,27 @@ def on_a_stand_in(record: dict[str, Any]) -> bool:
     return synthetic and truth_source(record) == OFFICIAL
 
 
-def given_its_place(record: dict[str, Any]) -> bool:
-    """Whether the row was given more of the hand's place than the protocol gives to everybody."""
+def given_more(spec: TableSpec, record: dict[str, Any]) -> bool:
+    """Whether the row was given, or does not say that it was not, what figures of the table gain from and the protocol
+    does not give to everybody.
+    """
+    gains = {what for column in spec.columns if spec.protocol_of(column) == record["protocol"]["name"]
+             for what in column.gains_from}  # fmt: skip
     to_all = record["protocol"].get("definition", {}).get("given", ())
-    return any(what in PLACE and what not in to_all for what in record.get("given") or [])
+    given = gains if record.get("given") is None else record["given"]
+    return any(what in gains and what not in to_all for what in given)
 
 
 def truth_source(record: dict[str, Any]) -> str:
     """Where the truth comes from, as the result says it; empty where it does not."""
     truth = record.get("truth") or (record.get("provenance") or {}).get("truth")
     return str(truth.get("source") or "") if isinstance(truth, dict) else ""
+
+
+def read_from(record: dict[str, Any]) -> list[str]:
+    """Where the results of a row lie that were not made in this home."""
+    provenance = record.get("provenance") or {}
+    return [str(one["read from"]) for one in (provenance, *provenance.get("runs", ())) if one and "read from" in one]
 
 
 def provenance_line(record: dict[str, Any]) -> str:

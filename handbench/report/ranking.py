@@ -21,7 +21,9 @@ def rank(rows: list[Row], columns: tuple[Column, ...]) -> list[Row]:
             i
             for i, row in enumerate(rows)
             # a bucket here and a bin of a paper are not of the same frames
-            if row.ranked and row.cells[at].value is not None and not (row.measured and column.bucket)
+            if row.ranked
+            and row.cells[at].value is not None
+            and not (row.measured and (column.bucket or column.unlike))
         ]
         if not column.ranked or len(taking_part) < 2:
             continue

@@ -12,6 +12,9 @@ from handbench.places import shipped
 from handbench.report.published import ALIASES, published_table, tables
 from handbench.sections import did_you_mean, read_toml, require_known, validated
 
+# alignment -> what it leaves for others to give
+GAINS = {"none": ("root", "root depth", "scale"), "root": ("root depth", "scale")}
+
 
 class Measured(BaseModel):
     """Which figure of a result a column shows."""
@@ -28,7 +31,8 @@ class Column(BaseModel):
     `published` is a metric's name among the published numbers, `measured` a figure of a result, `speed` one of a speed
     record. `dataset` and `split` are which of the published ones fill the column (where a table has several),
     `protocol` which protocol's results do (else the table's), `bucket` which occlusion bucket of a result;
-    measured figures of a bucket take no part in best and second best, as the papers' bins are of other frames.
+    measured figures of a bucket take no part in best and second best, as the papers' bins are of other frames, nor do
+    those of an `unlike` column, where it is not known that papers measure the same (`note` says why).
     `decimals` is for measured figures; published ones keep the digits of their paper. `ranked = false` keeps ranking
     marks off. `note` is a footnote on the column's head; neighbours of one `group` share a head above their own.
     """
@@ -48,6 +52,7 @@ class Column(BaseModel):
     bucket: str | None = None
     speed: Literal["fps", "p50_ms", "params", "gmacs"] | None = None
     ranked: bool = True
+    unlike: bool = False
     note: str = ""
 
     @model_validator(mode="after")
@@ -77,9 +82,9 @@ class Column(BaseModel):
         return self.published, self.dataset, self.split
 
     @property
-    def unaligned(self) -> bool:
-        """A figure that knowing the hand's place would improve."""
-        return self.measured is not None and self.measured.alignment == "none"
+    def gains_from(self) -> tuple[str, ...]:
+        """What of the hand's place and scale, were it known, would improve a measured figure."""
+        return GAINS.get(self.measured.alignment, ()) if self.measured else ()
 
 
 class Published(BaseModel):

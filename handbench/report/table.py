@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from handbench import __version__
-from handbench.report.measured_part import given_its_place, measured_row, provenance_line, truth_source
+from handbench.report.measured_part import given_more, measured_row, provenance_line, truth_source
 from handbench.report.measured_speed import latest, speed_row
 from handbench.report.published_part import published_part
 from handbench.report.ranking import rank
 from handbench.report.repeats import with_repeats
 from handbench.report.spec import TableSpec, load_spec, table_names
 from handbench.report.table_parts import MISSING, Cell, Footnotes, Head, Row, Section, Table
+
+SEVERAL = "Rows of this name are of different predictions; `--format json` has the provenance of each"
 
 __all__ = ["MISSING", "Cell", "Row", "Section", "Table", "build_table", "load_spec", "official_ids", "table_names"]
 
@@ -30,8 +34,8 @@ def build_table(
     the ids of the protocols' official lists of samples with the official truth.
 
     Rows of different protocol ids never share a section: the official id joins the published rows, every other id
-    (partial or synthetic truth, another version) has a section of its own. Where a column is not aligned, neither do
-    rows that were given the hand's place and rows that were not.
+    (partial or synthetic truth, another version) has a section of its own. Where a column is not aligned, or by the
+    root alone, neither do rows that were given the hand's place or scale, or do not say, and rows that were not.
     """
     officials = {official} if official else official_ids(spec)
     notes = Footnotes()
@@ -40,13 +44,16 @@ def build_table(
              (notes.mark(c.note),) if c.note else (), c.group)
         for c in spec.columns
     )  # fmt: skip
-    records = [record for record in results if record["protocol"]["name"] in spec.protocols]
+    records = without_copies([record for record in results if record["protocol"]["name"] in spec.protocols])
+    officials |= {record["protocol"]["id"] for record in records if _whole_with_gaps(record)}
     groups: dict[tuple[str, bool], list[dict[str, Any]]] = {}
     for record in records:
-        groups.setdefault((record["protocol"]["id"], _set_apart(spec, record)), []).append(record)
+        groups.setdefault((record["protocol"]["id"], given_more(spec, record)), []).append(record)
 
     def rows(key: tuple[str, bool]) -> list[Row]:
-        return [measured_row(spec, record, list(speeds), notes) for record in with_repeats(groups.get(key, []))]
+        found = [measured_row(spec, record, list(speeds), notes) for record in with_repeats(groups.get(key, []))]
+        names = Counter(row.name for row in found)
+        return [row if names[row.name] == 1 else replace(row, marks=(*row.marks, notes.mark(SEVERAL))) for row in found]
 
     main = [key for key in groups if key[0] in officials and not key[1]]
     first = published_part(spec, notes) + [row for key in main for row in rows(key)]
@@ -85,18 +92,38 @@ def official_ids(spec: TableSpec) -> set[str]:
     return {protocol.identity(ids) for protocol, ids in lists if ids is not None}
 
 
-def _set_apart(spec: TableSpec, record: dict[str, Any]) -> bool:
-    return any(column.unaligned for column in spec.columns) and given_its_place(record)
+def without_copies(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records, each once: the same predictions of the same row, scored under one id, are the same result."""
+    found: dict[str, dict[str, Any]] = {}
+    for at, record in enumerate(records):
+        digest = (record.get("provenance") or {}).get("predictions_digest")
+        found.setdefault(repr((record["protocol"]["id"], digest or at, record["row"])), record)
+    return list(found.values())
+
+
+def _whole_with_gaps(record: dict[str, Any]) -> bool:
+    """Whether a result is of all samples of an official list that leaves numbers out: only its truth knows the ids."""
+    from handbench.evaluation.protocol import load
+
+    if not record["protocol"].get("complete"):
+        return False
+    protocol = load(record["protocol"]["name"])
+    return protocol.gaps and record["protocol"].get("definition") == protocol.definition()
 
 
 def _title(key: tuple[str, bool], record: dict[str, Any]) -> str:
-    return f"{key[0]}, {record['n']:,} samples" + (", given the place of the hand" if key[1] else "")
+    return f"{key[0]}, {record['n']:,} samples" + (
+        ", given the hand's place or scale, or silent on it" if key[1] else ""
+    )
 
 
 def _apart(key: tuple[str, bool], record: dict[str, Any], officials: set[str]) -> str:
     """Why the rows of a section stand alone."""
     if key[0] in officials:
-        return "Not comparable with the rows above: given the place of the hand, which unaligned errors gain from."
+        return (
+            "Not comparable with the rows above: given the hand's place or scale, or silent on it, which errors that "
+            "are not aligned, or by the root alone, gain from."
+        )
     from handbench.evaluation.protocol import OFFICIAL_FILES
 
     total, source = record["protocol"].get("n_official"), truth_source(record)

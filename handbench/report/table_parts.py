@@ -22,7 +22,8 @@ class Cell:
 class Row:
     """`source` is a paper and its table, or `measured` with the number of samples.
 
-    `ranked` says whether the row takes part in best and second best.
+    `protocol` is the id that a measured row was scored under; `ranked` says whether the row takes part in best and
+    second best.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Row:
     measured: bool
     cells: tuple[Cell, ...]
     marks: tuple[int, ...] = ()
+    protocol: str = ""
     ranked: bool = True
     backbone: str = MISSING
     input: str = MISSING

@@ -64,12 +64,22 @@ def test_rows_that_were_measured_elsewhere_stand_in_the_table(handbench, home, t
     other = {**record, "protocol": {**record["protocol"], "name": "rhd"}}
     (there / "a.json").write_text(json.dumps({"table": "1", "results": [record, other]}))
     (there / "b.json").write_text("{}")
+    # what `eval --protocol freihand --json` writes: every run, and the mean of those that differ by their seed
+    (there / "c.json").write_text(json.dumps([{**record, "row": {"name": "mean", "seeds": [0, 1]}}]))
+    for name, near in (("d", {"protocol": "freihand"}), ("e", {"summary": [3]}), ("f", {"row": None})):
+        (there / f"{name}.json").write_text(json.dumps({**record, **near}))
     ran = handbench("eval", "--table", "1", "--measured", there)
     assert ran.code == 0
-    assert "b.json is no result and is left out" in ran.err
+    for name in "bcdef":
+        assert f"{name}.json is no result and is left out" in ran.err
+    assert "| mean" not in ran.out
+    (there / "a.json").write_text(json.dumps([record, other]))
+    ran = handbench("eval", "--table", "1", "--measured", there)
+    assert ran.code == 0
     (line,) = [line for line in ran.out.splitlines() if line.startswith("| theirs")]
     assert "7.25 [7.00, 7.50]" in line
-    assert "measured, n = 120" in line
+    assert "measured elsewhere, n = 120" in line
+    assert "Measured elsewhere, read from" in ran.out
     assert r"\<b\>" in line
     assert "freihand@1-0123abcd, 120 samples" in ran.out
     assert "120 of the 3,960 official samples" in ran.out

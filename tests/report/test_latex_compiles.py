@@ -11,6 +11,7 @@ import pytest
 from handbench.report.latex import to_latex
 from handbench.report.spec import load_spec, table_names
 from handbench.report.table import build_table
+from handbench.report.table_parts import Cell, Head, Row, Section, Table
 
 pytestmark = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex is installed")
 
@@ -43,3 +44,14 @@ def test_one_paper_holds_them_all_within_its_margins(tmp_path):
 @pytest.mark.parametrize("name", ["1", "5", "clip-dg.4"])
 def test_a_table_is_a_document_of_its_own(tmp_path, name):
     compiled(tmp_path, to_latex(build_table(load_spec(name), []), standalone=True))
+
+
+NAMES = ("[ours] net", "手ネット", "a\x00b\x7fc", "--strict", "50 % & $x$ #1 _y_ {z} ~^ \\end", '"quoted" <b>')
+
+
+def test_names_that_would_break_a_table(tmp_path):
+    rows = tuple(Row(name, f"measured, n = 1 {name}", True, (Cell("1.0", 1.0, "[0.9, 1.1]"),)) for name in NAMES)
+    head = Head("[MPJPE]", "mm", "↓")
+    table = Table("1", NAMES[0], (head,), (Section(NAMES[0], NAMES[1], "", rows),), NAMES, NAMES, ())
+    compiled(tmp_path, to_latex(table, standalone=True))
+    compiled(tmp_path, PAPER.replace("%s", to_latex(table)))

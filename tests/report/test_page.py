@@ -16,10 +16,12 @@ from handbench.report.spec import table_names
 from handbench.store.hands_file import HandsFile
 from handbench.store.hands_writer import write_hands
 from handbench.store.records import write_json
-from tests.report.test_speed_figures import timing
+from tests.conftest import hands_in_view
+from tests.report.test_speed_figures import MACHINE, timing
 
 NAME = "</script><script>window.broken = 1</script> & <b>two</b>"
 PROTOCOL = "handsynth-video-small"
+COST = {"parameters": 10, "training_only": 0, "macs": 5}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,7 @@ def home_with_rows(home, truth):
         meta = {"dataset": PROTOCOL, "split": "test", "given": [], "truth_digest": file.digest()}
     rng = np.random.default_rng(0)
     worse = np.linspace(0.001, 0.03, 64)[:, None, None]
+    # a pair of tags in a name that a chart prints beside its point
     folder = home / f"predictions/{PROTOCOL}"
     folder.mkdir(parents=True)
     rows = (
@@ -56,8 +59,7 @@ def home_with_rows(home, truth):
         vertices = hands.vertices + rng.normal(0, 1, hands.vertices.shape) * worse if mesh else None
         own = hands.replace(joints=joints, vertices=vertices, confidence=None, meta={**meta, **about})
         write_hands(folder / f"{row}.h5", own)
-    cost = {"parameters": 10, "training_only": 0, "macs": 5}
-    write_json(home / "speed/speed-dahyf.json", timing(cost=cost))
+    write_json(home / "speed/speed-dahyf.json", timing(cost=COST))
     return home
 
 
@@ -98,6 +100,7 @@ def test_what_comes_from_a_file_is_escaped(handbench, home_with_rows, tmp_path):
     for chart in re.findall(r'<script type="application/json">(.*?)</script>', text):
         for trace in json.loads(chart).get("data", []):
             assert "<" not in trace.get("name", "")
+            assert not any("<" in text for text in trace.get("text", []))
 
 
 def test_samples_can_be_left_out_and_then_no_image_is_in_it(handbench, home_with_rows, tmp_path):
@@ -121,16 +124,42 @@ def test_without_anything_measured_it_has_the_published_tables_and_says_so(handb
 
 
 def test_what_cannot_be_shown_is_said_and_the_rest_is_shown(handbench, home_with_rows, tmp_path):
-    (home_with_rows / f"predictions/{PROTOCOL}/broken.h5").write_text("nothing")
+    """Damaged predictions, a truth that is not there, a stray and a damaged result, another machine's timing."""
+    predicted, scored = (home_with_rows / kind / PROTOCOL for kind in ("predictions", "results"))
+    assert handbench("eval", "--protocol", PROTOCOL).code == 0
+    (predicted / "broken.h5").write_text("nothing")
+    shutil.copy(scored / "theirs.h5", scored / "broken.h5")
+    shutil.copy(scored / "theirs.h5", scored / "stray.h5")
+    (scored / "junk.h5").write_text("nothing")
     (home_with_rows / "predictions/freihand").mkdir()
-    shutil.copy(home_with_rows / f"predictions/{PROTOCOL}/theirs.h5", home_with_rows / "predictions/freihand")
+    shutil.copy(predicted / "theirs.h5", home_with_rows / "predictions/freihand")
+    elsewhere = timing("deformer", cost=COST, machine=MACHINE | {"device": "another"}, made={"time": "2026-01-01"})
+    write_json(home_with_rows / "speed/speed-deformer.json", elsewhere)
     out = tmp_path / "page.html"
     ran = handbench("report", "--out", out)
     assert ran.code == 0, ran.err
     assert "broken.h5 is left out" in ran.err
-    assert "freihand is left out" in ran.err
-    assert "handbench prep freihand" in ran.err
-    assert "dahyf" in out.read_text()
+    assert "Left out, freihand" in ran.err
+    text = out.read_text()
+    assert "Left out. freihand:" in text
+    assert "handbench prep freihand" in text
+    assert "results without their predictions, junk, stray." in text
+    assert "Not drawn: 1 timings of another machine" in text
+    assert text.count("<article>") == 2
+
+
+def test_a_damaged_truth_leaves_its_protocol_out_of_page_and_table(handbench, home_with_rows, tmp_path):
+    truth = home_with_rows / f"data/{PROTOCOL}-test.h5"
+    truth.write_bytes(truth.read_bytes()[:5000])
+    ran = handbench("report", "--out", tmp_path / "page.html")
+    assert ran.code == 0, ran.err
+    assert f"Left out. {PROTOCOL}: " in (tmp_path / "page.html").read_text()
+    (home_with_rows / "predictions/freihand").mkdir()
+    shutil.copy(home_with_rows / f"predictions/{PROTOCOL}/theirs.h5", home_with_rows / "predictions/freihand")
+    ran = handbench("eval", "--table", "1")
+    assert ran.code == 0, ran.err
+    assert "Left out, freihand" in ran.err
+    assert "MeshGraphormer" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -160,14 +189,63 @@ def test_ranks_share_no_sample_and_leave_out_what_has_no_error():
     assert ranked(np.array([4.0]), None, 3)["worst"] == [0]
 
 
-def test_a_rank_takes_one_sample_of_each_capture_while_there_is_another():
-    errors = np.arange(12.0)
-    captures = np.repeat(["a", "b", "c"], 4)
-    found = ranked(errors, captures, 2)
-    assert found["worst"] == [11, 7]
-    assert found["best"] == [0, 4]
-    alone = ranked(errors, np.repeat("a", 12), 2)
-    assert alone["worst"] == [11, 10]
+def test_few_samples_have_each_rank_while_they_can():
+    assert ranked(np.arange(4.0), None, 3) == {"worst": [3], "median": [1], "best": [0]}
+    assert ranked(np.arange(2.0), None, 3) == {"worst": [1], "median": [], "best": [0]}
+
+
+def test_a_rank_takes_one_sample_of_each_capture_within_its_foremost_tenth():
+    rng = np.random.default_rng(0)
+    errors = np.sort(rng.uniform(0, 10, 300))
+    captures = np.array(["a", "b", "c"])[np.arange(300) % 3]
+    found = ranked(errors, captures, 3)
+    assert {str(captures[i]) for i in found["worst"]} == {"a", "b", "c"}
+    assert found["worst"] == [299, 298, 297]
+    # the extremes are all of one capture: rank goes before variety
+    bad = np.concatenate([np.arange(50.0, 60.0), np.arange(5.0, 6.0, 0.1)])
+    found = ranked(bad, np.repeat(["a", "b"], 10), 3)
+    assert bad[found["worst"]].tolist() == [59, 58, 57]
+    assert bad[found["best"]].tolist() == pytest.approx([5, 5.1, 5.2])
+    # neighbours of one capture give way to another's within the tenth
+    errors, captures = np.arange(100.0), np.repeat("a", 100)
+    captures[[95, 92]] = ["b", "c"]
+    assert ranked(errors, captures, 3)["worst"] == [99, 95, 92]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "alignment"),
+    [
+        ("freihand", "root"),
+        ("freihand", "procrustes-official"),
+        ("stb", "root-scale"),
+        ("rhd-palm", "root-scale"),
+        ("dexter-object", "centroid-scale"),
+    ],
+)
+def test_the_hand_in_3d_is_as_far_off_as_its_error_says(protocol, alignment):
+    from handbench.evaluation.measuring import aligned_joints
+    from handbench.evaluation.protocol import load
+    from handbench.hands.record import Hands
+    from handbench.report.page.samples import _hand
+
+    chosen = load(protocol)
+    joints = hands_in_view(1)
+    valid = np.ones((1, 21), bool)
+    if chosen.joints == "tips":
+        valid[:] = np.isin(np.arange(21), (4, 8, 12, 16, 20))
+    true = Hands(id=np.array(["a/b/1"]), joints=np.where(valid[..., None], joints, np.nan), joints_valid=valid)
+    seen = {"joints_visible": valid} if chosen.joints == "visible" else {}
+    true = true.replace(**seen)
+    moved = joints + np.random.default_rng(1).normal(0, 0.01, joints.shape)
+    own = Hands(id=true.id, joints=1.3 * moved)
+    hand = _hand(true, own, chosen, alignment)
+    drawn = [np.array(hand[name], float) / 10 for name in ("truth", "prediction")]
+    target, points, counted = aligned_joints(chosen, true, own, alignment)
+    error = np.linalg.norm((target - points)[counted], axis=-1)
+    there = np.isfinite(drawn[0]).all(1)
+    assert there.sum() == counted.sum() > 0
+    assert np.isfinite(drawn[1][there]).all()
+    assert np.linalg.norm(drawn[0] - drawn[1], axis=-1)[there] == pytest.approx(error, abs=0.2)
 
 
 def test_a_chart_keeps_the_first_and_the_last_call():
@@ -280,6 +358,16 @@ def test_in_a_browser(handbench, home_with_rows, tmp_path, browser):
     )
     wait.until(lambda _: run("return innerWidth") == 390)
     assert run("return document.documentElement.scrollWidth") <= 390
+
+    # on paper there is every table, and no button
+    import base64
+
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert printed.startswith(b"%PDF")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert run("return [...document.querySelectorAll('button, .filter, nav')].every(one => !one.offsetParent)")
+    assert len(shown()) == everything
 
     complaints = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert not complaints

@@ -173,16 +173,102 @@ def test_a_measured_frame_rate_names_its_device():
     assert not any(row.cells[4].rank for row in built.sections[0].rows)
 
 
-def test_unaligned_errors_of_rows_that_were_given_their_root_stand_apart(tmp_path):
+@pytest.mark.parametrize(
+    ("alignment", "given", "apart"),
+    [
+        ("none", ["root"], True),
+        ("none", ["box"], False),
+        ("none", None, True),
+        ("root", ["root"], False),
+        ("root", ["root depth"], True),
+        ("root", ["scale"], True),
+        ("procrustes-official", ["scale"], False),
+        ("procrustes-official", None, False),
+    ],
+)
+def test_rows_that_were_given_what_an_error_gains_from_stand_apart(tmp_path, alignment, given, apart):
     recipe = shipped("recipes", "tables", "1.toml").read_text().replace(
-        'metric = "mpjpe", alignment = "procrustes-official"', 'metric = "mpjpe", alignment = "none"'
+        'metric = "mpjpe", alignment = "procrustes-official"', f'metric = "mpjpe", alignment = "{alignment}"'
     )  # fmt: skip
     path = tmp_path / "unaligned.toml"
     path.write_text(recipe)
-    results = [record(alignment="none"), record(alignment="none", given=["root depth"]), record(given=["box"])]
-    built = build_table(read_spec(path), results, official=OFFICIAL)
-    assert [len([r for r in s.rows if r.measured]) for s in built.sections] == [2, 1]
-    assert "given the place of the hand" in built.sections[1].title
+    one = record(alignment=alignment, size="small") | {"given": given}
+    built = build_table(read_spec(path), [record(alignment=alignment), one], official=OFFICIAL)
+    assert [len([r for r in s.rows if r.measured]) for s in built.sections] == ([1, 1] if apart else [2])
+    if apart:
+        assert "given the hand's place or scale" in built.sections[1].title
+
+
+def test_a_shipped_table_sets_apart_what_its_root_aligned_errors_gain_from():
+    own = {"name": "deformer-dexycb", "alignment": "root", "values": {"mpjpe": 1.0, "auc": 0.99}}
+    built = table(record(**own), record(**own, size="small", given=["scale"]), name="deformer.2")
+    best, apart = built.sections[0].rows[-1], built.sections[1].rows[0]
+    assert best.cells[0].rank == "best"
+    assert apart.cells[0].rank == ""
+
+
+@pytest.mark.parametrize("name", ["dahyf.4", "clip-dg.3", "clip-hand3d.2", "clip-hand.4", "7", "2", "8"])
+def test_where_papers_do_not_say_what_they_measure_no_measured_figure_is_best(name):
+    spec = load_spec(name)
+    unlike = [i for i, column in enumerate(spec.columns) if column.unlike]
+    assert unlike
+    for at in unlike:
+        column = spec.columns[at]
+        better = 0.001 if column.better == "lower" else 0.9999
+        own = {"name": spec.protocol_of(column), "values": {column.measured.metric: better}}
+        built = table(record(**own, alignment=column.measured.alignment, given=["box"]), name=name)
+        row = built.sections[0].rows[-1]
+        assert row.measured
+        assert row.cells[at].value is not None
+        assert row.cells[at].rank == ""
+        assert any(other.cells[at].rank == "best" for other in built.sections[0].rows)
+
+
+def test_a_whole_result_of_a_list_with_gaps_joins_the_published_rows():
+    """DexYCB leaves out the frames without a hand: only its truth knows the ids."""
+    from handbench.evaluation.protocol import load
+
+    protocol = load("deformer-dexycb")
+    whole = record("deformer-dexycb@1-1111", 78_768, name="deformer-dexycb", alignment="root")
+    whole["protocol"] |= {"complete": True, "definition": protocol.definition()}
+    (section,) = build_table(load_spec("6"), [whole]).sections
+    assert section.rows[-1].measured
+    for changed in ({"complete": False}, {"definition": protocol.definition() | {"unit": "m"}}):
+        other = {**whole, "protocol": whole["protocol"] | changed}
+        assert len(build_table(load_spec("6"), [other]).sections) == 2
+    # the frames of the ablations were never published: nothing measured can join them
+    ablation = load("clip-hand3d-ablation")
+    own = record("clip-hand3d-ablation@1-1111", 13_024, name="clip-hand3d-ablation")
+    own["protocol"] |= {"complete": True, "definition": ablation.definition()}
+    assert len(build_table(load_spec("clip-hand3d.3"), [own]).sections) == 2
+
+
+def with_digest(digest, **changed):
+    one = record(**changed)
+    return {**one, "provenance": {"predictions_digest": digest}}
+
+
+def test_one_result_twice_is_one_row_and_does_not_stop_seeds_from_being_averaged():
+    copy = with_digest("a") | {"provenance": {"predictions_digest": "a", "read from": "lab/a.h5"}}
+    built = table(with_digest("a"), copy)
+    (row,) = measured(built)
+    assert row.source.startswith("measured, n")
+    runs = [with_digest(digest, seed=seed) for seed, digest in enumerate("abc")]
+    (row,) = measured(table(*runs, copy))
+    assert "of 3 seeds" in row.source
+
+
+def test_two_results_of_one_row_are_both_shown_and_it_is_said():
+    other = with_digest("b") | {"provenance": {"predictions_digest": "b", "read from": "lab/a.h5"}}
+    built = table(with_digest("a"), other)
+    own, theirs = measured(built)
+    notes = {row.source: [built.footnotes[mark - 1] for mark in row.marks] for row in (own, theirs)}
+    assert all(
+        any("Rows of this name are of different predictions" in text for text in said) for said in notes.values()
+    )
+    assert theirs.source.startswith("measured elsewhere, n")
+    assert any("read from lab/a.h5" in text for text in notes[theirs.source])
+    assert own.source.startswith("measured, n")
 
 
 # ---- footnotes

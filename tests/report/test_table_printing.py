@@ -17,7 +17,7 @@ def test_latex_escapes_what_it_would_obey():
     assert escape(r"50% & a_b #1 $x$ {y} ~ ^ \input") == (
         r"50\% \& a\_b \#1 \$x\$ \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{}input"
     )
-    assert escape("é → 手") == r"é $\rightarrow$ [U+624B]"
+    assert escape("é → 手") == r"é $\rightarrow$ {[}U+624B]"
     evil = to_latex(table(record(method="a_b & \\input{x} 100%", size="full")))
     assert r"a\_b \& \textbackslash{}input\{x\} 100\%" in evil
 

@@ -10,12 +10,10 @@ import plotly.offline
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from handbench import places
-from handbench.console import warn
-from handbench.errors import MissingError
-from handbench.evaluation.catalog import score_home
+from handbench.evaluation.catalog import score_homes
 from handbench.evaluation.protocol import load
 from handbench.evaluation.protocol import names as protocol_names
-from handbench.report.page.charts import latency_chart, published_chart
+from handbench.report.page.charts import latency_chart, others, published_chart
 from handbench.report.page.rows import Group, groups_of
 from handbench.report.spec import load_spec, table_names
 from handbench.report.speeds import read_speeds
@@ -31,7 +29,7 @@ def write_page(path: Path, samples: int = 3, elsewhere: Sequence[dict[str, Any]]
     shows; 0: none, and then the page holds no image of a dataset. `elsewhere` are result records of other machines,
     for the tables. Written atomically.
     """
-    results = {name: _scored(name) for name in _predicted()}
+    results, left_out = score_homes(_known())
     speeds = read_speeds(places.home() / "speed")
     groups = [group for name, found in results.items() for group in groups_of(load(name), found, speeds, samples)]
     tables = _tables([*(record for found in results.values() for record in found), *elsewhere], speeds)
@@ -45,6 +43,8 @@ def write_page(path: Path, samples: int = 3, elsewhere: Sequence[dict[str, Any]]
     text = page.get_template("page.html").render(
         tables=tables,
         groups=groups,
+        left_out=left_out,
+        other_timings=others(speeds),
         meshes=_meshes(groups),
         published=published_chart(),
         latency=latency_chart(speeds),
@@ -59,20 +59,11 @@ def write_page(path: Path, samples: int = 3, elsewhere: Sequence[dict[str, Any]]
     return {"tables": len(tables), "rows": len(rows), "samples": sum(len(row.samples) for row in rows)}
 
 
-def _predicted() -> list[str]:
-    """The protocols that something was predicted for."""
-    known = set(protocol_names())
-    folder = places.predictions_file("x", "x").parent.parent
-    return [one.name for one in sorted(folder.glob("*")) if one.name in known]
-
-
-def _scored(name: str) -> list[dict[str, Any]]:
-    """What `handbench eval --protocol` finds; without the truth nothing can be scored, and the rest can be shown."""
-    try:
-        return score_home(load(name))
-    except MissingError as error:
-        warn(f"{name} is left out: {error.message} {error.hint}")
-        return []
+def _known() -> list[str]:
+    """The protocols that something was predicted for, or scored."""
+    files = (places.predictions_file("x", "x"), places.result_file("x", "x"))
+    there = {folder.name for file in files for folder in file.parents[1].glob("*")}
+    return [name for name in protocol_names() if name in there]
 
 
 def _tables(results: Sequence[dict[str, Any]], speeds: Sequence[dict[str, Any]]) -> list[Table]:

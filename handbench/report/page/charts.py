@@ -57,6 +57,14 @@ def published_chart() -> Chart:
     return _scatter(title, published_points(), "PA-MPJPE (mm)", COLOURS[0])
 
 
+def others(speeds: Sequence[dict[str, Any]]) -> int:
+    """How many timings are of another machine, thread count, torch or effort than the newest, and are not drawn."""
+    try:
+        return alike(speeds)[1]
+    except MissingError:
+        return 0
+
+
 def latency_chart(speeds: Sequence[dict[str, Any]]) -> Chart | None:
     """A line a timed row of the newest machine and effort: the share of calls done by then. None: no timing."""
     try:

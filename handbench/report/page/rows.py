@@ -56,9 +56,16 @@ def groups_of(
 ) -> list[Group]:
     """The rows that `records` are of, those of one id together."""
     together: dict[str, list[tuple[str, Result]]] = {}
-    for path in sorted(places.result_file(protocol.name, "x").parent.glob("*.h5")):
-        result = read_result(path)
-        if any(result.provenance == record["provenance"] for record in records):
+    for path in sorted(places.predictions_file(protocol.name, "x").parent.glob("*.h5")):
+        stored = places.result_file(protocol.name, path.stem)
+        try:
+            with HandsFile(path) as predictions:
+                result, digest = read_result(stored), predictions.digest()
+        except HandbenchError:
+            continue
+        # predictions that cannot be scored may have a result of earlier ones
+        own = result.provenance.get("predictions_digest") == digest
+        if own and any(result.provenance == record["provenance"] for record in records):
             together.setdefault(str(result.protocol["id"]), []).append((path.stem, result))
     return [_group(protocol, scored, speeds, samples) for scored in together.values()]
 
@@ -131,7 +138,7 @@ def _row(protocol: Protocol, row: str, result: Result, alignment: str | None, tr
     if samples and alignment:
         try:
             with HandsFile(places.predictions_file(protocol.name, row)) as predictions:
-                shown = samples_of(result, alignment, truth, predictions, samples)
+                shown = samples_of(result, protocol, alignment, truth, predictions, samples)
         except HandbenchError as error:
             without = error.message
     figures = [_figure(one) for one in record["summary"] if one["value"] is not None]

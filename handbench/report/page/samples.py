@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from handbench import places
 from handbench.errors import InvalidError
+from handbench.evaluation.measuring import aligned_joints
+from handbench.evaluation.protocol import Protocol
 from handbench.evaluation.result import Result
 from handbench.hands.mano import load_hand_model
 from handbench.hands.record import Hands
 from handbench.layouts.images import decode
-from handbench.metrics.align import procrustes, procrustes_official, root_align
+from handbench.metrics.align import procrustes, procrustes_official
 from handbench.report.contact_sheet import Tile, draw_tile
 from handbench.report.overlays import pixels
 from handbench.store.hands_file import HandsFile
@@ -25,6 +27,8 @@ from handbench.synth.hand import synthetic_hand
 # side of a picture, pixels; the hand fills about 1 / AROUND of it
 SIDE, AROUND = 288, 1.7
 QUALITY = 85
+# alignments under which a mesh is moved as in its own errors
+MESHES = ("root", "procrustes", "procrustes-official")
 
 Mesh = dict[str, Any]
 
@@ -42,7 +46,7 @@ class Sample(NamedTuple):
 
 
 def samples_of(
-    result: Result, alignment: str, truth: HandsFile, predictions: HandsFile, count: int
+    result: Result, protocol: Protocol, alignment: str, truth: HandsFile, predictions: HandsFile, count: int
 ) -> tuple[Sample, ...]:
     """`count` of each rank, worst first, by the mean joint error under `alignment`; no sample twice.
 
@@ -59,17 +63,18 @@ def samples_of(
             true = truth.read(in_truth[name], in_truth[name] + 1)
             predicted = predictions.read(in_predictions[name], in_predictions[name] + 1)
             picture = _picture(truth.image(in_truth[name]), true, predicted) if truth.has_images else ""
-            found.append(Sample(rank, name, float(errors[i]), picture, _hand(true, predicted, alignment)))
+            found.append(Sample(rank, name, float(errors[i]), picture, _hand(true, predicted, protocol, alignment)))
     return tuple(found)
 
 
 def ranked(errors: NDArray, captures: NDArray | None, count: int) -> dict[str, list[int]]:
     """Errors (N,), NaN where there is none -> `count` samples of each rank, fewer where there are not enough.
 
-    Of what was recorded together one sample a rank, while there is more: neighbouring frames look alike.
+    Of what was recorded together one sample a rank, as far as the foremost tenth has others: neighbouring frames look
+    alike.
     """
     order = np.argsort(errors, kind="stable")[: int(np.isfinite(errors).sum())].tolist()
-    each = min(count, -(-len(order) // 3))
+    each = min(count, max(1, len(order) // 3))
     worst = _unlike(order[::-1], captures, each)
     best = _unlike([i for i in order if i not in worst], captures, each)
     middle = errors[order[(len(order) - 1) // 2]] if order else 0.0
@@ -79,14 +84,15 @@ def ranked(errors: NDArray, captures: NDArray | None, count: int) -> dict[str, l
 
 
 def _unlike(order: list[int], captures: NDArray | None, count: int) -> list[int]:
-    """The first `count`, one a capture as far as they go."""
+    """`count` of the foremost tenth, one a capture as far as that goes, in order."""
     if captures is None:
         return order[:count]
     first: dict[str, int] = {}
-    for i in order:
+    for i in order[: max(count, len(order) // 10)]:
         first.setdefault(str(captures[i]), i)
     alone = list(first.values())[:count]
-    return (alone + [i for i in order if i not in alone])[:count]
+    chosen = {*alone, *[i for i in order if i not in alone][: count - len(alone)]}
+    return [i for i in order if i in chosen]
 
 
 def faces_of(truth: HandsFile) -> dict[str, list[list[int]]]:
@@ -143,38 +149,33 @@ def _square(points: NDArray | None, shape: tuple[int, ...]) -> tuple[int, int, i
     return (left, top, side) if inside and 16 <= side <= 4 * whole[2] else whole
 
 
-def _hand(true: Hands, predicted: Hands, alignment: str) -> Mesh:
-    """Relative to the true wrist (or the first joint that there is); the prediction as it was aligned to be scored."""
-    target = np.asarray(true.joints, np.float64)
-    valid = np.asarray(np.isfinite(target).all(-1))
-    if true.joints_valid is not None:
-        valid &= np.asarray(true.joints_valid, bool)
-    origin = target[0, int(np.argmax(valid[0]))]
+def _hand(true: Hands, predicted: Hands, protocol: Protocol, alignment: str) -> Mesh:
+    """Relative to the first joint that counts, as aligned for the error; meshes where they are aligned so, too."""
+    target, moved, counted = aligned_joints(protocol, true, predicted, alignment)
+    at = int(np.argmax(counted[0]))
+    origin = target[0, at]
     found: Mesh = {
-        "truth": _tenths(np.where(valid[0][:, None], target[0], np.nan) - origin),
-        "prediction": _tenths(_aligned(alignment, target, np.asarray(predicted.joints), valid)[0] - origin),
+        "truth": _tenths(np.where(counted[0][:, None], target[0], np.nan) - origin),
+        "prediction": _tenths(np.where(counted[0][:, None], moved[0], np.nan) - origin),
     }
-    if true.vertices is not None and np.isfinite(true.vertices).all():
-        mesh = np.asarray(true.vertices, np.float64)
-        found |= {"mesh": _topology(true.meta), "truth_mesh": _tenths(mesh[0] - origin)}
-        own = predicted.vertices
-        if own is not None and own.shape == mesh.shape and np.isfinite(own).all():
-            # under root alignment a mesh moves with its joints
-            shift = target[:, :1] - np.asarray(predicted.joints, np.float64)[:, :1]
-            moved = own + shift if alignment == "root" else _aligned(alignment, mesh, np.asarray(own), None)
-            found["prediction_mesh"] = _tenths(moved[0] - origin)
+    if true.vertices is None or alignment not in MESHES or not np.isfinite(true.vertices).all():
+        return found
+    mesh = 1000 * np.asarray(true.vertices, np.float64)
+    # alignment to a root moves the truth, too
+    place = 1000 * np.asarray(true.joints, np.float64)[0, at]
+    found |= {"mesh": _topology(true.meta), "truth_mesh": _tenths(mesh[0] - place)}
+    own = predicted.vertices
+    if own is not None and own.shape == mesh.shape and np.isfinite(own).all():
+        own = 1000 * np.asarray(own, np.float64)
+        if alignment == "root":
+            root = protocol.root_index
+            own = own + 1000 * (np.asarray(true.joints) - np.asarray(predicted.joints, np.float64))[:, [root]]
+        else:
+            own = procrustes_official(mesh, own)[0] if alignment.endswith("official") else procrustes(mesh, own)
+        found["prediction_mesh"] = _tenths(own[0] - place)
     return found
 
 
-def _aligned(alignment: str, target: NDArray, points: NDArray, valid: NDArray | None) -> NDArray:
-    """Points (1, K, 3) moved to the target as for the error; where that is another way than these, to its root."""
-    if alignment == "procrustes-official":
-        return procrustes_official(target, points, valid)[0]
-    if alignment == "procrustes":
-        return procrustes(target, points, valid)
-    return root_align(points, points[:, 0]) + target[:, :1]
-
-
 def _tenths(points: NDArray) -> list[list[int | None]]:
-    """Metres -> tenths of a millimetre; null where there is no point."""
-    return [[None if not np.isfinite(v) else round(float(v) * 1e4) for v in point] for point in points]
+    """Millimetres -> whole tenths; null where there is no point."""
+    return [[None if not np.isfinite(v) else round(float(v) * 10) for v in point] for point in points]
