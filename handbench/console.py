@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -22,13 +23,21 @@ def stderr() -> Console:
     return _console
 
 
+def speaks() -> bool:
+    """Whether this process is heard: of several that torchrun started, the first."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str) -> None:
     """One line for the user, on stderr."""
-    stderr().print(text, markup=False)
+    if speaks():
+        stderr().print(text, markup=False)
 
 
 def warn(text: str) -> None:
     """One warning in words, on stderr."""
+    if not speaks():
+        return
     from rich.text import Text
 
     stderr().print(Text("warning: ", style="yellow") + Text(text))
@@ -69,7 +78,7 @@ def progress(what: str, total: int | None, unit: str = "it", done: int = 0) -> I
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal and speaks()),
         transient=True,
     )
     with bar:

@@ -64,6 +64,8 @@ class Train(Section):
     init: str | None = None
     clip_grad: float = Field(0.0, ge=0, description="largest gradient norm; 0: not clipped")
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    # batch norms normalise by their running statistics, and leave them as they are
+    frozen_batchnorm: bool = False
     workers: int = Field(2, ge=0)
     validate_every: int = Field(1, gt=0, description="epochs")
 
@@ -81,6 +83,9 @@ class Recipe(Section):
     def digest(self) -> str:
         """Twelve hex digits of everything that is set."""
         settings = self.model_dump(exclude={"changed"})
+        if not self.train.frozen_batchnorm:
+            # a later setting: recipes without it keep the digests under which runs and results were recorded
+            del settings["train"]["frozen_batchnorm"]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
     @property

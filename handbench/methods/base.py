@@ -193,7 +193,9 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Normalised image (B,3,S,S), and the given geometry of its crop -> raw outputs."""
+        """Normalised image (B,3,S,S), and the given geometry of its crop -> raw outputs, tensors with the samples first
+        (or as many rows for each window): of several processes in training, each is shown its share of a batch.
+        """
 
     @abstractmethod
     def lift(self, output: dict[str, Tensor], batch: Batch) -> Prediction:
@@ -207,7 +209,7 @@ class Method(nn.Module, ABC):
         """
 
     def losses(self, output: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Weighted loss terms (scalars); training minimises their sum."""
+        """Weighted loss terms (scalars); training minimises their sum. Of the whole batch, whatever was shared out."""
         raise NotImplementedError
 
     @property

@@ -18,6 +18,7 @@ from handbench.methods.base import Method
 from handbench.recipe import Data
 from handbench.store.hands_file import HandsFile
 from handbench.synth.background import background
+from handbench.training.processes import Processes
 
 # a patch beside the hand is at least this share of the hand's box wide; where the picture has no room for one, or in
 # half of all cases, it is a texture
@@ -69,15 +70,21 @@ class AugmentedCrops(Crops):
         self.labels = {name: (labels or {})[name] for name in method.labels}
         self.epoch = 0
         self.non_hands = 0.0
+        # of which this one loads its share of each batch
+        self.processes = Processes()
         name = str(file.meta.get("dataset"))
         # of data that no card describes nothing is known
         self.other_hands = name not in datasets.names() or datasets.find(name).CARD.other_hands
 
+    def entries(self, samples: int) -> int:
+        """How many images a batch of so many samples has, patches beside the hand included."""
+        return samples + (max(1, round(self.non_hands * samples)) if self.non_hands else 0)
+
     def __getitems__(self, items: list[int]) -> list[dict[str, Any]]:
-        """A batch at once, as torch's loader asks for it."""
-        extra = max(1, round(self.non_hands * len(items))) if self.non_hands else 0
-        beside = [self._beside(items[i % len(items)], i // len(items)) for i in range(extra)]
-        return [self[item] for item in items] + beside
+        """This process's share of a batch at once, as torch's loader asks for it: samples, then patches."""
+        n = len(items)
+        mine = self.processes.share(self.entries(n))
+        return [self[items[i]] if i < n else self._beside(items[i % n], i // n - 1) for i in mine]
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         at = int(self.index[item])

@@ -30,11 +30,6 @@ class Interrupt:
         self.asked = True
         say("Stopping after this step (once more to stop at once).")
 
-    def check(self) -> None:
-        """Raises KeyboardInterrupt if one was asked for."""
-        if self.asked:
-            raise KeyboardInterrupt
-
 
 def leave_signals_to_the_trainer(worker: int) -> None:
     """For loader workers: a signal to the whole process group (Ctrl-C, SLURM) is the trainer's to answer."""
@@ -44,7 +39,7 @@ def leave_signals_to_the_trainer(worker: int) -> None:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Within the block signals wait for `Interrupt.check`."""
+    """Within the block signals wait until somebody looks at `Interrupt.asked`."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt

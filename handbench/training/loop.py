@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -19,8 +17,11 @@ from handbench.console import progress, say
 from handbench.errors import InvalidError
 from handbench.inference.checkpoint import save_checkpoint
 from handbench.methods.base import Method
+from handbench.training.batches import batches_of
 from handbench.training.interrupt import deferred_interrupt, leave_signals_to_the_trainer
 from handbench.training.plan import STAGES, Plan
+from handbench.training.processes import launched, processes
+from handbench.training.step import Step, freeze_batchnorm
 from handbench.training.validate import Validation
 from handbench.training.windows import training_crops
 
@@ -30,28 +31,18 @@ SAVE_EVERY_S = 60.0
 ADVERSARY = "adversary"
 
 
-class MixedInside(MixedPrecision):
-    """Half precision where autocast says so, inside the network; cameras and lengths come in as they are."""
-
-    def convert_input(self, data: Any) -> Any:
-        return data
-
-
 class Trainer:
-    """One run of a `Plan` in its folder: `last.pt` (resumes), `best.pt` (best validation), `events.*` (TensorBoard)."""
+    """One run of a `Plan` in its folder: `last.pt` (resumes), `best.pt` (best validation), `events.*` (TensorBoard).
+
+    Of several processes (`processes`) each makes one, and all make the same steps; the first one writes and validates.
+    """
 
     def __init__(self, plan: Plan, method: Method, device: torch.device):
         self.plan = plan
         self.train = plan.recipe.train
         self.method = method
-        index = [0] if device.type == "cpu" else [device.index or 0]
-        half = self.train.precision == "bf16-mixed"
-        self.fabric = Fabric(
-            accelerator=device.type,
-            devices=1 if device.type == "cpu" else index,
-            plugins=MixedInside("bf16-mixed", device.type) if half else None,
-        )
-        self.fabric.launch()
+        self.processes = processes()
+        self.fabric = launched(device, self.processes)
         # where the run stands: what `last.pt` keeps beside weights and optimiser
         self.stage, self.epoch, self.step = "pretrain" if self.train.pretrain_epochs else "main", 0, 0
         self.epochs = {"pretrain": self.train.pretrain_epochs, "main": self.train.epochs}
@@ -72,9 +63,10 @@ class Trainer:
         self.validation = Validation(self.plan, self.method)
         plan = self.plan
         self.data = training_crops(plan, self.method, plan.train_index, plan.recipe.data)
+        self.data.processes = self.processes
         self.per_epoch = len(self._batches(np.arange(len(self.data))))
         total, done = self.per_epoch * sum(self.epochs.values()), self._steps_done()
-        self.writer = SummaryWriter(str(self.plan.folder), purge_step=done)
+        self.writer = SummaryWriter(str(self.plan.folder), purge_step=done) if self.processes.first else None
         self._begin_stage(resumed)
         # on a CPU, gradients of indexed points are otherwise summed in the order in which threads come
         torch.use_deterministic_algorithms(self.fabric.device.type == "cpu")
@@ -96,11 +88,14 @@ class Trainer:
             raise
         finally:
             torch.use_deterministic_algorithms(False)
-            self.writer.close()
+            if self.writer is not None:
+                self.writer.close()
         if not (self.plan.folder / "best.pt").exists():
             # no validation score was ever finite
             self._save(self.plan.folder / "best.pt", state=False)
         self._save(self.last, finished=True)
+        # the others leave when all is written
+        self.fabric.barrier()
         return self.plan.folder / "best.pt"
 
     def _begin_stage(self, resumed: dict[str, Any] | None) -> None:
@@ -111,8 +106,13 @@ class Trainer:
         parameters = [p for p in self.method.parameters() if p.requires_grad and p not in opposed]
         kind = torch.optim.AdamW if train.optimiser == "adamw" else torch.optim.Adam
         optimiser = kind(parameters, lr=train.lr, weight_decay=train.weight_decay)
-        # the loop calls the wrapped model (device, precision); losses and lifting stay methods of the bare one
-        self.model, self.optimiser = self.fabric.setup(self.method, optimiser)
+        step = Step(self.method, self.processes, self.train.precision == "bf16-mixed")
+        # DDP leaves out what has no gradient while it is made: the adversary has a step of its own
+        for parameter in opposed:
+            parameter.requires_grad_(False)
+        self.model, self.optimiser = self.fabric.setup(step, optimiser)
+        for parameter in opposed:
+            parameter.requires_grad_(True)
         self.adversary_optimiser: Any = None
         if adversary is not None:
             own = kind(adversary.parameters(), lr=train.adversary_lr, weight_decay=train.weight_decay)
@@ -140,6 +140,8 @@ class Trainer:
 
     def _epoch(self) -> None:
         self.method.train()
+        if self.train.frozen_batchnorm:
+            freeze_batchnorm(self.method)
         rate = self._set_rates()
         self.method.schedule = (self.epoch, self.epochs[self.stage])
         self.data.non_hands = self.method.non_hands
@@ -161,20 +163,22 @@ class Trainer:
         if self.step == 0:
             self.losses = []
         saved = time.monotonic()
-        for batch in loader:
-            self._step(self.fabric.to_device(batch))
+        for batch, items in zip(loader, rest, strict=True):
+            self._step(self.fabric.to_device(batch), self.processes.counts(self.data.entries(len(items))))
             self.step += 1
             self.advance(1, note=f"{self.stage} epoch {self.epoch + 1} loss {np.mean(self.losses):.4f} lr {rate:.1e}")
-            self.interrupt.check()
+            self._check_interrupt()
             if time.monotonic() - saved > SAVE_EVERY_S:
                 self._save(self.last)
                 saved = time.monotonic()
         self._end_of_epoch(rate)
 
-    def _step(self, batch: Any) -> None:
-        """One step of the method, and then one of what is trained against it."""
-        output = self.model(self.method.normalise(batch["image"]), batch)
-        terms = self.method.losses(output, batch)
+    def _step(self, batch: Any, counts: tuple[int, ...]) -> None:
+        """One step of the method, and then one of what is trained against it. `batch` is this process's share, `counts`
+        are those of all.
+        """
+        own = (self.plan.seed, STAGES.index(self.stage), self.epoch, self.step, self.processes.rank)
+        terms, output, batch = self.model(batch, counts, int(np.random.default_rng(own).integers(2**62)))
         loss = torch.stack(list(terms.values())).sum()
         self._require_finite(loss, terms)
         self.optimiser.zero_grad()
@@ -185,14 +189,29 @@ class Trainer:
         self.losses.append(loss.item())
         self.terms = {name: term.item() for name, term in terms.items()}
         if self.adversary_optimiser is not None:
-            apart = {name: value.detach() for name, value in output.items()}
-            loss = self.method.adversary_loss(apart, batch)
+            loss = self.method.adversary_loss(output, batch)
             self._require_finite(loss, {ADVERSARY: loss})
             # what its last step left
             self.adversary_optimiser.zero_grad()
             self.fabric.backward(loss)
+            self._share_gradients(self.method.adversary)
             self.adversary_optimiser.step()
             self.terms[ADVERSARY] = loss.item()
+
+    def _share_gradients(self, part: Any) -> None:
+        """All processes have the same, of a loss of the whole batch, but for the last digits of sums on a GPU."""
+        if self.processes.several:
+            for parameter in part.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.copy_(self.fabric.all_reduce(parameter.grad))
+
+    def _check_interrupt(self) -> None:
+        """Raises KeyboardInterrupt if one was asked for: in all processes at the same step, whichever was asked."""
+        asked = self.interrupt.asked
+        if self.processes.several:
+            asked = bool(self.fabric.all_reduce(torch.tensor(int(asked), device=self.fabric.device), reduce_op="max"))
+        if asked:
+            raise KeyboardInterrupt
 
     def _require_finite(self, loss: Tensor, terms: dict[str, Tensor]) -> None:
         if not torch.isfinite(loss):
@@ -203,16 +222,7 @@ class Trainer:
             )
 
     def _batches(self, order: NDArray) -> list[list[int]]:
-        """The samples of an epoch in batches. A last batch of one joins the one before it: batch normalisation has
-        nothing to normalise over in a single sample, and none is left out.
-        """
-        size = self.train.batch
-        batches = [order[i : i + size].tolist() for i in range(0, len(order), size)]
-        if len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2:] = [batches[-2] + batches[-1]]
-        if min(map(len, batches)) * self.method.views * self.method.frames < 2:
-            raise InvalidError("A training batch has a single sample.", "Batch normalisation needs train.batch=2.")
-        return batches
+        return batches_of(order, self.train, self.method, self.processes.count)
 
     def _steps_done(self) -> int:
         """Steps since the run began, over both stages."""
@@ -221,6 +231,15 @@ class Trainer:
 
     def _end_of_epoch(self, rate: float) -> None:
         self.epoch, self.step = self.epoch + 1, 0
+        if self.processes.first:
+            self._conclude(rate)
+        # the others wait here for the first one's validation, and go on from what it left of the random state
+        torch.set_rng_state(self.fabric.broadcast(torch.get_rng_state()))
+        self._check_interrupt()
+
+    def _conclude(self, rate: float) -> None:
+        """Validate, log and save."""
+        assert self.writer is not None
         at = self._steps_done()
         mean = float(np.mean(self.losses))
         scalars = {"loss/sum": mean, "lr": rate, **{f"loss/{name}": value for name, value in self.terms.items()}}
@@ -238,9 +257,10 @@ class Trainer:
             self.best = score
             self._save(self.plan.folder / "best.pt", state=False)
         self._save(self.last)
-        self.interrupt.check()
 
     def _save(self, path: Path, *, state: bool = True, finished: bool = False) -> None:
+        if not self.processes.first:
+            return
         progress_state = {
             **{key: one.state_dict() for key, one in self._optimisers().items()},
             "rng": torch.get_rng_state(),
@@ -255,13 +275,15 @@ class Trainer:
     def _read_last(self) -> dict[str, Any] | None:
         """Continue the run of `last.pt`, if it is there."""
         if not self.last.exists():
-            self.plan.forget_after(STAGES[0], 0)
+            if self.processes.first:
+                self.plan.forget_after(STAGES[0], 0)
             return None
         record = self.plan.read_own(self.last)
         self.method.load_state_dict(record["state"])
         self.stage, self.epoch, self.step = (record["position"][key] for key in ("stage", "epoch", "step"))
         self.best, self.losses, self.terms = record["best"], record["losses"], record["terms"]
-        self.plan.forget_after(self.stage, self.epoch)
+        if self.processes.first:
+            self.plan.forget_after(self.stage, self.epoch)
         if not record["finished"]:
             say(f"Going on from {self.last}: {self.stage}, epoch {self.epoch}, step {self.step}.")
         return record

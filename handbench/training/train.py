@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from handbench.inference.windows import require_tracks
 from handbench.methods import find
 from handbench.methods.base import Method
 from handbench.sections import validated
+from handbench.training.batches import check_sharing
 from handbench.training.loop import Trainer
 from handbench.training.plan import Plan
+from handbench.training.processes import in_turn, processes
 from handbench.training.windows import training_crops
 
 # one pass over the samples as they are
@@ -64,9 +67,17 @@ def _check(method: Method, plan: Plan) -> None:
 
 
 def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
-    """Train to the end, going on from an interrupted run; returns the checkpoint to predict with (`best.pt`)."""
-    method = build_method(plan)
-    plan.take_labels(method.labels)
+    """Train to the end, going on from an interrupted run; returns the checkpoint to predict with (`best.pt`).
+
+    Where torchrun started several processes, each calls this with the same plan.
+    """
+    method, group = build_method(plan), processes()
+    check_sharing(plan.recipe.train, method, group.count)
+    # from here on all processes are there
+    trainer = Trainer(plan, method, device) if method.descends else None
+    # the first one makes labels where there are none
+    with in_turn(trainer.fabric) if trainer is not None else nullcontext():
+        plan.take_labels(method.labels)
     best = plan.folder / "best.pt"
     if not restart and plan.finished():
         say(f"{best} is trained already (--restart begins anew).")
@@ -74,9 +85,10 @@ def train(plan: Plan, device: torch.device, *, restart: bool = False) -> Path:
     # what could fail comes before an earlier run is deleted
     _check(method, plan)
     _load_weights(method, plan, resumes=not restart and (plan.folder / "last.pt").exists())
-    with plan.begun(restart):
-        if method.descends:
-            return Trainer(plan, method, device).run()
+    with plan.begun(restart) if group.first else nullcontext():
+        if trainer is not None:
+            trainer.fabric.barrier()
+            return trainer.run()
         plan.about["samples"], plan.about["validation_samples"] = len(plan.every_index), 0
         method.fit(_truth_batches(plan, method))
         for path in (best, plan.folder / "last.pt"):

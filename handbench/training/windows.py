@@ -38,8 +38,8 @@ class AugmentedWindows(AugmentedCrops):
         super().__init__(file, data, among, method, *rest)
         self.windows = windows_of(file, method.frames, method.gap, 1, among, method.name)
 
-    def __getitems__(self, items: list[int]) -> list[dict[str, Any]]:
-        return [self[item] for item in items]
+    def entries(self, samples: int) -> int:
+        return samples
 
     def __getitem__(self, item: int) -> dict[str, Any]:
         index = self.windows.index[item]
