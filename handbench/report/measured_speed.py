@@ -8,6 +8,7 @@ from typing import Any
 
 from handbench.evaluation.result import row_name
 from handbench.report.spec import Column, TableSpec
+from handbench.report.speeds import headline
 from handbench.report.table_parts import Cell, Footnotes, Row
 
 # what makes a speed record one of a row's
@@ -47,12 +48,6 @@ def speed_row(spec: TableSpec, speed: dict[str, Any], notes: Footnotes) -> Row:
     marks = tuple(notes.mark(text) for text in said)
     name = row_name({key: speed.get(key) for key in ("method", "variant", "size")})
     return Row(name, f"measured, n = {speed['n']:,}", True, cells, marks, ranked=False)
-
-
-def headline(speed: dict[str, Any]) -> bool:
-    """Tier T1 at batch 1, in the eager fp32 mode that every measurement begins with."""
-    wanted = {"tier": "T1", "batch": 1, "mode": "eager", "precision": "fp32"}
-    return all(speed.get(key, value) == value for key, value in wanted.items()) and "tier" in speed
 
 
 def _cell(column: Column, speed: dict[str, Any]) -> Cell:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handbench.errors import InvalidError
+from handbench.report.speeds import called, headline
 from handbench.speed.percentiles import ratio_interval
 
 # of each method, before "faster" may be said
@@ -55,18 +56,7 @@ def compare(a: dict[str, Any], b: dict[str, Any], seed: int = 0) -> dict[str, An
 
 def compare_all(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every pair, by T1's headline."""
-    return [compare(a, b) for a, b in combinations([r for r in records if is_headline(r)], 2)]
-
-
-def is_headline(record: dict[str, Any]) -> bool:
-    """T1 at batch 1, eager, fp32: what a table prints."""
-    return record["tier"] == "T1" and (record["precision"], record["mode"], record["batch"]) == ("fp32", "eager", 1)
-
-
-def called(record: dict[str, Any]) -> str:
-    """A record's row in words."""
-    words = [record["method"], *(record[key] for key in ("variant", "size") if key in record)]
-    return " ".join(words) + ("" if record.get("trained", True) else " (random weights)")
+    return [compare(a, b) for a, b in combinations([r for r in records if headline(r)], 2)]
 
 
 def _range(one: list[NDArray], two: list[NDArray]) -> list[float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from handbench.speed.compare import called, is_headline
+from handbench.report.speeds import called, headline, inference_parameters
 from handbench.speed.tiers import TIERS
 
 
@@ -14,7 +14,7 @@ def print_records(records: list[dict[str, Any]], comparisons: list[dict[str, Any
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(called(record), []).append(record)
-    heads = [headline(name, group) for name, group in groups.items() if any(is_headline(r) for r in group)]
+    heads = [headline_row(name, group) for name, group in groups.items() if any(headline(r) for r in group)]
     if heads:
         print(tabulate(heads, headers="keys", tablefmt="github"))
     own = [_own(record) for record in records if "variant" not in record]
@@ -32,7 +32,7 @@ def print_records(records: list[dict[str, Any]], comparisons: list[dict[str, Any
         print(tabulate(sweeps, headers="keys", tablefmt="github"))
     for name, group in groups.items():
         for record in group:
-            if is_headline(record):
+            if headline(record):
                 _print_windows(name, record)
             if record["tier"] in ("T1", "T2") and "stages" in record:
                 _print_stages(name, record)
@@ -49,11 +49,11 @@ def print_records(records: list[dict[str, Any]], comparisons: list[dict[str, Any
     count = first["processes"]
     print(
         f"\n{'; '.join(f'{tier}: {TIERS[tier]}' for tier in tiers)}. Batch {first['batch']}, eager, fp32; "
-        f"{first['effort']}, {count} process{'es' if count > 1 else ''}."
+        f"{first['effort']}, {count} process{'es' if count > 1 else ''}. Parameters are those that inference uses."
     )
 
 
-def headline(name: str, group: list[dict[str, Any]]) -> dict[str, str]:
+def headline_row(name: str, group: list[dict[str, Any]]) -> dict[str, str]:
     """One method's line: FPS is T1's, T2 stands beside it."""
     by_tier = {r["tier"]: r for r in group if r["mode"] == "eager" and r["precision"] == "fp32"}
     r = by_tier["T1"]
@@ -63,7 +63,7 @@ def headline(name: str, group: list[dict[str, Any]]) -> dict[str, str]:
     return row | {
         "n": str(r["n"]),
         "first ms": f"{r['first_ms']:.1f}",
-        "params M": f"{r['cost']['parameters'] / 1e6:.2f}",
+        "params M": f"{inference_parameters(r) / 1e6:.2f}",
         "GMACs": f"{r['cost']['macs'] / 1e9:.3f}",
         "GFLOPs": f"{r['cost']['flops'] / 1e9:.3f}",
         "device": r["machine"]["device"],
@@ -72,7 +72,7 @@ def headline(name: str, group: list[dict[str, Any]]) -> dict[str, str]:
 
 def mode_rows(name: str, group: list[dict[str, Any]]) -> list[dict[str, str]]:
     """One line for each further mode, with its gain over the headline of the same run."""
-    base = next((r for r in group if is_headline(r)), None)
+    base = next((r for r in group if headline(r)), None)
     return [
         {
             "method": name,
@@ -105,7 +105,7 @@ def _own(r: dict[str, Any]) -> dict[str, str]:
         "p99 ms": f"{r['p99_ms']:.2f}",
         "n": str(r["n"]),
         "batch": str(r["batch"]),
-        "params M": f"{r['cost']['parameters'] / 1e6:.2f}",
+        "params M": f"{inference_parameters(r) / 1e6:.2f}",
         "GMACs": "not counted" if macs is None else f"{macs / 1e9:.3f}",
         "device": r["machine"]["device"],
     }

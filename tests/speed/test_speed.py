@@ -16,6 +16,7 @@ from handbench.speed.clock import Effort
 from handbench.speed.cost import cost
 from handbench.speed.latency import time_method
 from handbench.speed.names import file_name
+from handbench.speed.table import headline_row
 from handbench.speed.tiers import as_call, make_pool, steps_of
 from tests.training.test_loop import toy_hand
 from tests.video_file import ToyWindows, video_file
@@ -64,10 +65,13 @@ def test_parameters_by_stage_and_what_is_left_out():
     assert counted["parameters"] == conv + linear + attention + 56
 
 
-def test_counting_leaves_the_method_where_it_was():
-    method = Layers()
+def test_counting_leaves_the_method_where_it_was_and_copies_no_weight(monkeypatch):
+    method = Layers().train()
+    monkeypatch.setattr(nn.Parameter, "__deepcopy__", lambda *_: pytest.fail("a tensor was copied where it lay"))
     cost(method)
     assert {p.device.type for p in method.parameters()} == {"cpu"}
+    assert all(p.requires_grad for p in method.parameters())
+    assert method.training
 
 
 def test_the_name_of_a_record_is_its_condition():
@@ -139,3 +143,15 @@ def test_what_counted_for_nothing_is_listed():
     counted = cost(Layers())
     assert any("softmax" in op for op in counted["counted_as_zero"])
     assert not any("convolution" in op or op == "aten.mm" for op in counted["counted_as_zero"])
+    # what makes the batch that it is counted on is no part of the method
+    assert not any(op in counted["counted_as_zero"] for op in ("aten.eye", "aten.arange", "aten.full"))
+
+
+def test_the_terminal_prints_the_parameters_that_inference_uses():
+    made = {
+        "method": "layers", "variant": "full", "size": "full", "tier": "T1", "batch": 1, "precision": "fp32",
+        "mode": "eager", "fps": 100.0, "p50_ms": 10.0, "p50_interval_ms": [9.0, 11.0], "p90_ms": 11.0, "p99_ms": 12.0,
+        "n": 1000, "first_ms": 50.0, "machine": {"device": "A GPU"},
+        "cost": {"parameters": 30_000_000, "training_only": 1_000_000, "macs": 1, "flops": 2},
+    }  # fmt: skip
+    assert headline_row("layers", [made])["params M"] == "29.00"
