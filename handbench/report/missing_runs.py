@@ -13,9 +13,8 @@ from handbench import places
 from handbench.console import say
 from handbench.errors import EXIT_INTERRUPTED, CheckFailed
 from handbench.recipe import load_recipe, variants
-from handbench.report.measured_speed import headline
 from handbench.report.spec import TableSpec
-from handbench.report.speeds import read_speeds
+from handbench.report.speeds import headline, read_speeds
 
 # the published methods; and in whose tables they stand
 METHODS = {

@@ -13,8 +13,9 @@ from matplotlib.ticker import LogFormatter
 
 from handbench.errors import MissingError
 from handbench.report.figure import COLOURS, DASHES, save
-from handbench.report.measured_speed import SAME, headline
+from handbench.report.measured_speed import SAME
 from handbench.report.published import published_table
+from handbench.report.speeds import called, headline
 
 TABLE = "clip-hand3d.1"
 
@@ -131,9 +132,3 @@ def condition_in_words(speed: dict[str, Any]) -> str:
         f"T1, batch 1, eager fp32, {speed['effort']} run\n{machine['device']}, threads: {machine['threads']}, "
         f"torch {machine['torch']}"
     )
-
-
-def called(speed: dict[str, Any]) -> str:
-    """A timed row's name in words."""
-    words = " ".join(str(speed[key]) for key in ("method", "variant", "size") if key in speed)
-    return words if speed.get("trained", True) else f"{words} (random weights)"

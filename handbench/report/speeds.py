@@ -1,4 +1,4 @@
-"""Speed records on disk, for tables. (Measuring them needs torch; reading them does not.)"""
+"""Speed records: what one is called, and those on disk. (Measuring them needs torch; reading them does not.)"""
 
 from __future__ import annotations
 
@@ -8,6 +8,23 @@ from typing import Any
 from handbench.console import warn
 from handbench.errors import InvalidError
 from handbench.store.records import read_json
+
+
+def headline(record: dict[str, Any]) -> bool:
+    """Tier T1 at batch 1, in the eager fp32 mode that every measurement begins with: what a table prints."""
+    wanted = {"tier": "T1", "batch": 1, "mode": "eager", "precision": "fp32"}
+    return all(record.get(key, value) == value for key, value in wanted.items()) and "tier" in record
+
+
+def called(record: dict[str, Any]) -> str:
+    """A timed row's name in words."""
+    words = " ".join(str(record[key]) for key in ("method", "variant", "size") if key in record)
+    return words if record.get("trained", True) else f"{words} (random weights)"
+
+
+def inference_parameters(record: dict[str, Any]) -> int:
+    """How many parameters inference uses: all but those that only training has."""
+    return int(record["cost"]["parameters"] - record["cost"]["training_only"])
 
 
 def read_speeds(folder: Path) -> list[dict[str, Any]]:
@@ -23,7 +40,7 @@ def read_speeds(folder: Path) -> list[dict[str, Any]]:
                 {
                     **record,
                     "device": record["machine"]["device"],
-                    "params": (cost["parameters"] - cost["training_only"]) / 1e6,
+                    "params": inference_parameters(record) / 1e6,
                     # a network of somebody's own may not be countable
                     "gmacs": None if cost["macs"] is None else cost["macs"] / 1e9,
                 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -75,14 +76,26 @@ class Clock:
         return float(start.elapsed_time(end)) if self.apart else 1000 * (end - start)
 
 
+class Once(NamedTuple):
+    """One iteration, ms: on the host's clock from before the call until the device has done it; `host`, until the call
+    returned; `device`, between the device's marks around it, gaps between its launches included. The last two are None
+    on a CPU.
+    """
+
+    wall: float
+    host: float | None = None
+    device: float | None = None
+
+
 @dataclass(frozen=True)
 class Timing:
-    """wall_ms, device_ms (n,): each iteration's time on the host's clock, and on the device's (None on a CPU).
+    """wall_ms, host_ms, device_ms (n,): each iteration's times, as in `Once` (the last two None on a CPU).
 
     measured_s: all of them together, with what lies between.
     """
 
     wall_ms: NDArray
+    host_ms: NDArray | None
     device_ms: NDArray | None
     first_ms: float
     warm_up_iterations: int
@@ -90,20 +103,26 @@ class Timing:
     measured_s: float
 
 
-def measure(call: Callable[[int], object], clock: Clock, effort: Effort) -> Timing:
-    """Time `call(i)`, i counting up through the pool of inputs. Synchronised before and after every iteration."""
-    first_ms, _ = _once(call, 0, clock)
+def measure(
+    call: Callable[[int], object], clock: Clock, effort: Effort, *watches: AbstractContextManager[object]
+) -> Timing:
+    """Time `call(i)`, i counting up through the pool of inputs. Synchronised before and after every iteration.
+
+    watches: open while it is measured, and not before (neither at the first call nor in the warm-up).
+    """
+    first_ms = _once(call, 0, clock).wall
     count, stationary = _warm_up(call, clock, effort)
-    wall: list[float] = []
-    device: list[float] = []
-    start = clock.now()
-    while len(wall) < effort.iterations or clock.now() - start < effort.seconds:
-        host, on_device = _once(call, count + len(wall), clock)
-        wall.append(host)
-        if on_device is not None:
-            device.append(on_device)
-    took = clock.now() - start
-    return Timing(np.array(wall), np.array(device) if device else None, first_ms, count, stationary, took)
+    each: list[Once] = []
+    with ExitStack() as stack:
+        for watch in watches:
+            stack.enter_context(watch)
+        start = clock.now()
+        while len(each) < effort.iterations or clock.now() - start < effort.seconds:
+            each.append(_once(call, count + len(each), clock))
+        took = clock.now() - start
+    wall, host, device = (np.array(times) for times in zip(*each, strict=True))
+    apart = clock.apart
+    return Timing(wall, host if apart else None, device if apart else None, first_ms, count, stationary, took)
 
 
 def _warm_up(call: Callable[[int], object], clock: Clock, effort: Effort) -> tuple[int, bool]:
@@ -113,7 +132,7 @@ def _warm_up(call: Callable[[int], object], clock: Clock, effort: Effort) -> tup
     previous = np.inf
     window = min(WINDOW, effort.warm_iterations)
     while True:
-        median = float(np.median([_once(call, count + i, clock)[0] for i in range(window)]))
+        median = float(np.median([_once(call, count + i, clock).wall for i in range(window)]))
         count += window
         calm = calm + 1 if abs(median - previous) < 0.01 * previous else 0
         previous = median
@@ -124,16 +143,17 @@ def _warm_up(call: Callable[[int], object], clock: Clock, effort: Effort) -> tup
             return count, False
 
 
-def _once(call: Callable[[int], object], i: int, clock: Clock) -> tuple[float, float | None]:
-    """Milliseconds on the host's clock and, where the device has its own time, between two of its marks."""
+def _once(call: Callable[[int], object], i: int, clock: Clock) -> Once:
     clock.synchronise()
     start = clock.now()
     if not clock.apart:
         call(i)
         clock.synchronise()
-        return 1000 * (clock.now() - start), None
+        return Once(1000 * (clock.now() - start))
     before = clock.mark()
     call(i)
+    told = clock.now()
     after = clock.mark()
     clock.synchronise()
-    return 1000 * (clock.now() - start), clock.between(before, after)
+    done = clock.now()
+    return Once(1000 * (done - start), 1000 * (told - start), clock.between(before, after))

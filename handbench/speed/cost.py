@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from handbench.methods.base import Method, blank_batch
+
+M = TypeVar("M", bound=nn.Module)
 
 ARE = "2 x multiply-adds; convolutions, matrix products and attention"
 
@@ -24,10 +26,10 @@ def cost(method: Method) -> dict[str, Any]:
     Counted on the meta device with math attention: on a CPU torch's counter takes fused attention for nothing.
     Only what inference runs is counted; training-only parts are reported as `training_only`.
     """
-    # torch's counter stumbles over a view of a parameter that wants a gradient
-    method = copy.deepcopy(method).eval().requires_grad_(False).to("meta")
+    method = on_meta(method).eval()
     image = torch.empty(method.frames, 3, method.input_size, method.input_size, device="meta")
-    flops, uncounted = count_flops(lambda: method(image, blank_batch(method.frames, method.input_size, "meta")))
+    given = blank_batch(method.frames, method.input_size, "meta")
+    flops, uncounted = count_flops(lambda: method(image, given))
     flops //= method.frames
     stages = {
         stage: sum(p.numel() for name in modules for p in _parameters(getattr(method, name)))
@@ -43,6 +45,14 @@ def cost(method: Method) -> dict[str, Any]:
         "flops_are": ARE,
         "counted_as_zero": uncounted,
     }
+
+
+def on_meta(module: M) -> M:
+    """A copy on the meta device, made without copying a weight where it lies."""
+    # torch's counter stumbles over a view of a parameter that wants a gradient
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach().to("meta"), False) for p in module.parameters()}
+    memo |= {id(b): b.detach().to("meta") for b in module.buffers()}
+    return copy.deepcopy(module, memo).to("meta")
 
 
 def count_flops(run: Callable[[], object]) -> tuple[int, dict[str, int]]:

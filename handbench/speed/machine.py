@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 
@@ -31,12 +33,43 @@ def machine(device: torch.device) -> dict[str, Any]:
     return record
 
 
-def load() -> float | str:
-    """Processes running or waiting, averaged over the last minute: another's work slows ours."""
-    try:
-        return round(os.getloadavg()[0], 2)
-    except OSError:
-        return "unknown"
+class OtherWork:
+    """`with OtherWork() as others: ...`, then `others.record()`: what other processes took of the processors."""
+
+    def __enter__(self) -> OtherWork:
+        self._start = _taken()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end = _taken()
+
+    def record(self) -> dict[str, Any]:
+        """others_cpu: processors that others kept busy, on average, of `cpus`; `unknown` where the system counts less
+        than this process alone has used.
+        """
+        passed, busy, own = (end - start for start, end in zip(self._start, self._end, strict=True))
+        known = passed > 0 and busy > own / 2
+        return {
+            "others_cpu": round(max(0.0, busy - own) / passed, 2) if known else "unknown",
+            "cpus": psutil.cpu_count() or 1,
+        }
+
+
+def _taken() -> tuple[float, float, float]:
+    """Seconds: now, of work on all processors since they started, and of that this process' and its children's."""
+    every = psutil.cpu_times()
+    busy = sum(getattr(every, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
+    ours = psutil.Process()
+    own = ours.cpu_times()
+    # those that have ended are counted in our own times
+    used = own.user + own.system + getattr(own, "children_user", 0.0) + getattr(own, "children_system", 0.0)
+    for child in ours.children(recursive=True):
+        try:
+            times = child.cpu_times()
+        except psutil.Error:
+            continue
+        used += times.user + times.system
+    return time.perf_counter(), busy, used
 
 
 def _cpu() -> str:

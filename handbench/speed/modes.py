@@ -74,15 +74,16 @@ def call_in_mode(name: str, method: Method, pool: Pool, device: torch.device) ->
             yield as_call(steps_of("T1", method, pool, device, forward))
 
 
-def drift(reference: Callable[[int], Prediction], others: list[Tensor]) -> dict[str, Any]:
+def drift(reference: Callable[[int], Prediction], others: list[Tensor], trained: bool = True) -> dict[str, Any]:
     """How far joints lie from the headline's, mm: max and mean over the inputs 0, 1, ..., whose joints in the mode are
-    `others` (each (B,21,3) m); and whether that is more than the protocol allows.
+    `others` (each (B,21,3) m); and whether that is more than the protocol allows, None for random weights.
     """
     each = [1000 * (joints - reference(i).joints.double()).norm(dim=-1).flatten() for i, joints in enumerate(others)]
     far = torch.cat(each)
     most = float(far.max())
     # NaN is no small drift
-    return {"max_mm": most, "mean_mm": float(far.mean()), "inputs": len(others), "flagged": not most <= DRIFT}
+    flagged = not most <= DRIFT if trained else None
+    return {"max_mm": most, "mean_mm": float(far.mean()), "inputs": len(others), "flagged": flagged}
 
 
 def why_mode_failed(name: str, error: Exception) -> HandbenchError:
@@ -96,17 +97,32 @@ def why_mode_failed(name: str, error: Exception) -> HandbenchError:
 
 @contextmanager
 def _flags(tf32: bool) -> Iterator[None]:
-    before = (
-        torch.backends.cudnn.benchmark,
-        torch.backends.cuda.matmul.allow_tf32,
-        torch.backends.cudnn.allow_tf32,
-    )
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    """torch.backends as this needs them, whichever of its two interfaces was used before; then as they were."""
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    wanted: list[tuple[Any, str, Any]] = [(cudnn, "benchmark", True)]
+    wanted += [(matmul, "allow_tf32", tf32), (cudnn, "allow_tf32", tf32)]
+    # since torch 2.9; what was set through it for all backends at once outweighs `allow_tf32`
+    if hasattr(matmul, "fp32_precision"):
+        named = "tf32" if tf32 else "ieee"
+        wanted += [(part, "fp32_precision", named) for part in (matmul, cudnn.conv, cudnn.rnn)]
+    before = [(part, name, _read(part, name)) for part, name, _ in wanted]
+    for part, name, value in wanted:
+        setattr(part, name, value)
     try:
         yield
     finally:
-        torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+        for part, name, value in before:
+            if value is not None:
+                setattr(part, name, value)
+
+
+def _read(part: Any, name: str) -> Any:
+    """A setting; None where torch refuses to say it, because it was made through the other interface."""
+    try:
+        return getattr(part, name)
+    except RuntimeError:
+        return None
 
 
 def _autocast(method: Method, device: torch.device) -> Forward:

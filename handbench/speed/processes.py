@@ -13,7 +13,7 @@ import numpy as np
 from handbench.console import say
 from handbench.errors import HandbenchError, InvalidError, MissingError, UsageError
 from handbench.speed.flags import flags
-from handbench.speed.percentiles import median_interval, summary
+from handbench.speed.percentiles import summary
 from handbench.store.records import read_json
 
 
@@ -22,51 +22,53 @@ def in_turn(methods: list[str], count: int, options: list[str], folder: Path) ->
 
     A process that fails ends it all with its own words; what the others have measured stays in their folders.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for k in range(count):
-        for method in methods:
+        for place, method in enumerate(methods):
             say(f"Process {k + 1} of {count}: {method}.")
             out = folder / str(k + 1)
-            records = out / f"{''.join(c if c.isalnum() else '-' for c in method)}.json"
+            records = out / f"{place}.json"
             command = [sys.executable, "-m", "handbench", "speed", method, *options]
             command += ["--out", str(out), "--json", str(records)]
             done = subprocess.run(command, stdout=subprocess.DEVNULL, env=os.environ, check=False)
             if done.returncode:
                 raise _as_error(done.returncode, method)
             for record in read_json(records, "The speed record"):
-                condition = f"{record['method']} {record['tier']} {record['precision']} {record['mode']}"
-                found.setdefault(condition, []).append(record)
+                condition = (record["tier"], record["precision"], record["mode"])
+                # by what was asked for: names may be alike
+                found.setdefault((method, *condition), []).append(record)
     return [merged(records) for records in found.values()]
 
 
 def merged(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Records of one condition -> one: percentiles over all samples, p50's interval over processes and blocks.
+    """Records of one condition -> one: p50 is the median of the processes' own, its interval over processes and blocks,
+    the other percentiles are over all samples.
 
-    `process_n` says how many of `samples_wall_ms` each process measured; cold start and first call are medians, and
-    what is told of the rest of the process (stages, memory, machine) is of the first.
+    `process_n` says how many of `samples_wall_ms` each process measured; cold start, first call and what the host and
+    the device needed are medians too, and what is told of the rest of the process (stages, memory, machine) is of the
+    first.
     """
     if len(records) == 1:
         return records[0]
     first = dict(records[0])
     wall = [np.asarray(record["samples_wall_ms"], float) for record in records]
     device = [record["samples_device_ms"] for record in records]
-    first |= summary(np.concatenate(wall))
+    first |= summary(wall)
     first |= {
         "processes": len(records),
         "process_n": [len(ms) for ms in wall],
         "process_p50_ms": [float(np.median(ms)) for ms in wall],
-        "p50_interval_ms": list(median_interval(wall)),
         "fps": records[0].get("frames_per_call", 1) * 1000.0 / first["p50_ms"],
         "ms_per_frame": first["p50_ms"] / records[0].get("frames_per_call", 1),
         "stationary": all(record["stationary"] for record in records),
         "measured_s": min(record["measured_s"] for record in records),
     }
-    for key in ("cold_start_s", "first_ms"):
-        first[key] = float(np.median([record[key] for record in records]))
+    for key in ("cold_start_s", "first_ms", "host_p50_ms", "device_p50_ms"):
+        if first[key] is not None:
+            first[key] = float(np.median([record[key] for record in records]))
     first["samples_wall_ms"] = np.concatenate(wall)
     if device[0] is not None:
         first["samples_device_ms"] = np.concatenate([np.asarray(ms, float) for ms in device])
-        first["device_p50_ms"] = float(np.median(first["samples_device_ms"]))
     # what any process had to say of its machine, and what is to be said of them all
     said = [warning for record in records[1:] for warning in record["warnings"] if warning.startswith(_OF_MACHINE)]
     first["warnings"] = list(dict.fromkeys([*flags(first), *said]))

@@ -25,8 +25,9 @@ from handbench.speed.clock import Effort, effort_of
 from handbench.speed.compare import compare_all
 from handbench.speed.latency import time_method
 from handbench.speed.modes import HEADLINE, check_modes
-from handbench.speed.names import file_name
-from handbench.speed.own import from_file, speed
+from handbench.speed.names import SYNTHETIC, file_name
+from handbench.speed.own import speed
+from handbench.speed.own_file import check_targets, from_file
 from handbench.speed.processes import in_turn
 from handbench.speed.table import print_records
 from handbench.speed.tiers import TIERS
@@ -75,7 +76,7 @@ class Asked:
 
 
 def time_all(asked: Asked) -> None:
-    where = choose_device(asked.device)
+    where = choose_device(asked.device, use=asked.processes == 1)
     methods = list(dict.fromkeys(asked.methods)) or list(FIVE)
     _check(asked, methods, where)
     say(_plan(asked, methods))
@@ -90,22 +91,22 @@ def time_all(asked: Asked) -> None:
             torch.set_num_threads(asked.threads)
         records = []
         for method in methods:
-            found = []
+            found = {}
             for record in _time_own(method, asked) if _is_file(method) else _time_one(method, asked, where):
-                # as soon as it is there: what comes after may fail
-                _keep(record, folder)
-                found.append(record)
-            _warn(found)
-            records += found
+                # as soon as it is there: what comes after may fail, or complete it
+                found[_keep(record, folder)] = record
+            _warn(list(found.values()))
+            records += found.values()
     comparisons = compare_all(records) if asked.compare else []
     if not hand_over(records if not comparisons else {"records": records, "comparisons": comparisons}, asked.json):
         print_records(records, comparisons)
 
 
-def _keep(record: dict[str, Any], folder: Path) -> None:
+def _keep(record: dict[str, Any], folder: Path) -> Path:
     path = folder / f"{file_name(record)}.json"
     write_json(path, record)
     say(str(path))
+    return path
 
 
 def _warn(records: list[dict[str, Any]]) -> None:
@@ -127,6 +128,9 @@ def _check(asked: Asked, methods: list[str], where: torch.device) -> None:
     for method in methods:
         if method not in files:
             load_recipe(find(method).name, asked.variant, asked.size)
+    check_targets(files)
+    if asked.data:
+        _given(asked.data)
     if files and (asked.modes or asked.throughput):
         raise UsageError(
             f"--mode and --throughput are for methods: what {files[0]} answers has no joints to compare.",
@@ -134,6 +138,11 @@ def _check(asked: Asked, methods: list[str], where: torch.device) -> None:
         )
     if asked.compare and len(methods) < 2:
         raise UsageError("--compare takes two methods or more.", "handbench speed A B --compare --processes 5")
+    if asked.compare and 0 < len(files) < len(methods):
+        raise UsageError(
+            f"{files[0]} is a network of your own, timed to its output (T0); methods are timed to their joints (T1).",
+            "Compare networks of your own with each other, or methods with methods.",
+        )
 
 
 def _plan(asked: Asked, methods: list[str]) -> str:
@@ -158,18 +167,18 @@ def _is_file(method: str) -> bool:
 
 
 def _time_own(target: str, asked: Asked) -> Iterator[dict[str, Any]]:
-    name, module, inputs = from_file(target)
-    yield speed(module, inputs, name=name, device=asked.device, effort=asked.effort.name)
+    with from_file(target) as (name, module, inputs):
+        yield speed(module, inputs, name=name, device=asked.device, effort=asked.effort.name)
 
 
 def _time_one(name: str, asked: Asked, where: torch.device) -> Iterator[dict[str, Any]]:
     label = places.row_label(asked.variant, asked.size)
     model, margin, about = _method(name, label, places.run_folder(name, label, asked.seed) / "best.pt")
-    file = HandsFile(asked.data, "`handbench prep DATASET` makes one.") if asked.data else None
-    file = file or _synthetic_inputs(asked.effort.pool, video=model.frames > 1)
+    file = _given(asked.data) if asked.data else _synthetic_inputs(asked.effort.pool, video=model.frames > 1)
+    about["inputs"] = f"{file.meta['dataset']}-{file.meta['split']}" if asked.data else SYNTHETIC
     crops = crops_for(model, file, margin)
-    found = time_method(model, crops, where, asked.effort, modes=asked.modes, throughput=asked.throughput)
-    for record in found:
+    options = {"modes": asked.modes, "throughput": asked.throughput, "trained": about["trained"]}
+    for record in time_method(model, crops, where, asked.effort, **options):
         yield {"method": name, **about, **record}
 
 
@@ -189,6 +198,10 @@ def _method(name: str, label: str, checkpoint: Path) -> tuple[Method, float, dic
     model = cls(validated(cls.Config, recipe.model, "The recipe", "model"), present_hand(), "freihand")
     row = {"variant": variant, "size": size or "full", "seed": None, "weights": model.weights, "trained": False}
     return model, recipe.data.margin, row
+
+
+def _given(data: Path) -> HandsFile:
+    return HandsFile(data, "`handbench prep DATASET` makes one.")
 
 
 def _synthetic_inputs(pool: int, video: bool) -> HandsFile:

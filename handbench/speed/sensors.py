@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import torch
 
 EVERY = 0.5
-# reasons of NVML that are no throttling: idle, a clock that somebody set, synchronised boost, display
-HARMLESS = 0x1 | 0x2 | 0x10 | 0x100
+# NVML's other reasons are no throttling: idle, a clock that somebody set, synchronised boost, display
 REASONS = {0x4: "power cap", 0x8: "hardware slowdown", 0x20: "temperature", 0x40: "hardware temperature", 0x80: "brake"}
 
 
@@ -36,6 +37,7 @@ class Sensors:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.library = library or (nvml() if device.type == "cuda" else None)
         self._handle: Any = None
+        self._failed: Counter[str] = Counter()
         self._driver = "unknown"
         if self.library is not None:
             try:
@@ -55,49 +57,37 @@ class Sensors:
             self._thread.join()
 
     def record(self) -> dict[str, Any] | str:
-        """Ranges over the run; `unknown` where nothing could be read."""
-        if not self.samples:
+        """Ranges over the run, None for a reading that this GPU never gave, and how often each failed; `unknown` where
+        nothing could be read.
+        """
+        if not any(self.samples):
             return "unknown"
-        ranges = {
-            key: [min(sample[key] for sample in self.samples), max(sample[key] for sample in self.samples)]
-            for key in ("sm_mhz", "memory_mhz", "watts", "celsius")
-        }
-        bits = 0
-        for sample in self.samples:
-            bits |= sample["reasons"]
-        throttled = [name for bit, name in REASONS.items() if bits & bit & ~HARMLESS]
-        others = max(sample["others"] for sample in self.samples)
+        every = {key: [sample[key] for sample in self.samples if key in sample] for key in READINGS}
+        bits = every["reasons"]
         return {
             "driver": self._driver,
             "samples": len(self.samples),
-            **ranges,
-            "throttled": throttled,
-            "others": others,
+            **{key: [min(every[key]), max(every[key])] if every[key] else None for key in RANGES},
+            "throttled": [name for bit, name in REASONS.items() if any(bit & each for each in bits)] if bits else None,
+            "others": max(every["others"], default=None),
+            "failed": dict(self._failed),
         }
 
     def _run(self) -> None:
         while True:
-            try:
-                self.samples.append(self._look())
-            except Exception:
-                # a reading that this GPU does not give: what was read so far stands
-                return
+            self.samples.append(self._look())
             if self._stop.wait(EVERY):
                 return
 
     def _look(self) -> dict[str, Any]:
-        n, handle = self.library, self._handle
-        assert n is not None
-        running = [process.pid for process in n.nvmlDeviceGetComputeRunningProcesses(handle)]
-        return {
-            "sm_mhz": n.nvmlDeviceGetClockInfo(handle, n.NVML_CLOCK_SM),
-            "memory_mhz": n.nvmlDeviceGetClockInfo(handle, n.NVML_CLOCK_MEM),
-            "watts": n.nvmlDeviceGetPowerUsage(handle) / 1000,
-            "celsius": n.nvmlDeviceGetTemperature(handle, n.NVML_TEMPERATURE_GPU),
-            "reasons": n.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
-            # inside a container our own number is another one: one process is then us
-            "others": len(running) - 1 if os.getpid() not in running else sum(pid != os.getpid() for pid in running),
-        }
+        found = {}
+        for key, read in READINGS.items():
+            try:
+                found[key] = read(self.library, self._handle)
+            # each GPU gives other readings, and the library raises its own errors
+            except Exception:
+                self._failed[key] += 1
+        return found
 
     @staticmethod
     def _find(n: ModuleType, device: torch.device) -> Any:
@@ -106,3 +96,23 @@ class Sensors:
         if uuid is not None:
             return n.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
         return n.nvmlDeviceGetHandleByIndex(device.index or 0)
+
+
+def _others(n: Any, handle: Any) -> int:
+    """Other processes on this GPU. Inside a container our own number is another one: one process is then us."""
+    running = [process.pid for process in n.nvmlDeviceGetComputeRunningProcesses(handle)]
+    known = os.getpid() in running
+    return sum(pid != os.getpid() for pid in running) if known else max(0, len(running) - 1)
+
+
+RANGES: dict[str, Callable[[Any, Any], float]] = {
+    "sm_mhz": lambda n, handle: n.nvmlDeviceGetClockInfo(handle, n.NVML_CLOCK_SM),
+    "memory_mhz": lambda n, handle: n.nvmlDeviceGetClockInfo(handle, n.NVML_CLOCK_MEM),
+    "watts": lambda n, handle: n.nvmlDeviceGetPowerUsage(handle) / 1000,
+    "celsius": lambda n, handle: n.nvmlDeviceGetTemperature(handle, n.NVML_TEMPERATURE_GPU),
+}
+READINGS: dict[str, Callable[[Any, Any], Any]] = {
+    **RANGES,
+    "reasons": lambda n, handle: n.nvmlDeviceGetCurrentClocksThrottleReasons(handle),
+    "others": _others,
+}

@@ -6,7 +6,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from handbench.speed.compare import called, is_headline
+from handbench.report.speeds import called, headline, inference_parameters
 from handbench.speed.tiers import TIERS
 
 
@@ -14,7 +14,7 @@ def print_records(records: list[dict[str, Any]], comparisons: list[dict[str, Any
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(called(record), []).append(record)
-    heads = [headline(name, group) for name, group in groups.items() if any(is_headline(r) for r in group)]
+    heads = [headline_row(name, group) for name, group in groups.items() if any(headline(r) for r in group)]
     if heads:
         print(tabulate(heads, headers="keys", tablefmt="github"))
     own = [_own(record) for record in records if "variant" not in record]
@@ -32,38 +32,36 @@ def print_records(records: list[dict[str, Any]], comparisons: list[dict[str, Any
         print(tabulate(sweeps, headers="keys", tablefmt="github"))
     for name, group in groups.items():
         for record in group:
-            if is_headline(record):
+            if headline(record):
                 _print_windows(name, record)
             if record["tier"] in ("T1", "T2") and "stages" in record:
                 _print_stages(name, record)
     if comparisons:
         print()
         for c in comparisons:
-            low, high = c["interval"]
-            print(
-                f"{c['a']} / {c['b']}: p50 ratio {c['ratio']:.3f} [{low:.3f}, {high:.3f}], "
-                f"processes from {c['range'][0]:.3f} to {c['range'][1]:.3f}: {c['verdict']}."
-            )
+            print(f"{c['a']} / {c['b']}: {_ratio(c)}{c['verdict']}.")
     tiers = [tier for tier in TIERS if any(r["tier"] == tier for r in records)]
     first = records[0]
     count = first["processes"]
     print(
-        f"\n{'; '.join(f'{tier}: {TIERS[tier]}' for tier in tiers)}. Batch {first['batch']}, eager, fp32; "
-        f"{first['effort']}, {count} process{'es' if count > 1 else ''}."
+        f"\n{'; '.join(f'{tier}: {TIERS[tier]}' for tier in tiers)}. {_condition(first)}; "
+        f"{first['effort']}, {count} process{'es' if count > 1 else ''}. Parameters are those that inference uses."
     )
 
 
-def headline(name: str, group: list[dict[str, Any]]) -> dict[str, str]:
+def headline_row(name: str, group: list[dict[str, Any]]) -> dict[str, str]:
     """One method's line: FPS is T1's, T2 stands beside it."""
     by_tier = {r["tier"]: r for r in group if r["mode"] == "eager" and r["precision"] == "fp32"}
     r = by_tier["T1"]
+    # of the process: no other tier has a first call of its own
+    first = by_tier["T0"]["first_ms"] if "T0" in by_tier else None
     row = {"method": name, "T1 FPS": f"{r['fps']:.1f}", "T1 p50 ms [95 %]": _median(r)}
     row |= {"p90 ms": f"{r['p90_ms']:.2f}", "p99 ms": f"{r['p99_ms']:.2f}"}
     row |= {f"{tier} p50 ms": f"{by_tier[tier]['p50_ms']:.2f}" for tier in ("T0", "T2") if tier in by_tier}
     return row | {
         "n": str(r["n"]),
-        "first ms": f"{r['first_ms']:.1f}",
-        "params M": f"{r['cost']['parameters'] / 1e6:.2f}",
+        "T0 first ms": "-" if first is None else f"{first:.1f}",
+        "params M": f"{inference_parameters(r) / 1e6:.2f}",
         "GMACs": f"{r['cost']['macs'] / 1e9:.3f}",
         "GFLOPs": f"{r['cost']['flops'] / 1e9:.3f}",
         "device": r["machine"]["device"],
@@ -72,7 +70,7 @@ def headline(name: str, group: list[dict[str, Any]]) -> dict[str, str]:
 
 def mode_rows(name: str, group: list[dict[str, Any]]) -> list[dict[str, str]]:
     """One line for each further mode, with its gain over the headline of the same run."""
-    base = next((r for r in group if is_headline(r)), None)
+    base = next((r for r in group if headline(r)), None)
     return [
         {
             "method": name,
@@ -105,15 +103,31 @@ def _own(r: dict[str, Any]) -> dict[str, str]:
         "p99 ms": f"{r['p99_ms']:.2f}",
         "n": str(r["n"]),
         "batch": str(r["batch"]),
-        "params M": f"{r['cost']['parameters'] / 1e6:.2f}",
+        "precision": r["precision"],
+        "mode": r["mode"],
+        "params M": f"{inference_parameters(r) / 1e6:.2f}",
         "GMACs": "not counted" if macs is None else f"{macs / 1e9:.3f}",
         "device": r["machine"]["device"],
     }
 
 
+def _condition(r: dict[str, Any]) -> str:
+    """Of a method's main row; networks of somebody's own have columns for it."""
+    return f"Batch {r['batch']}, eager, fp32" if "variant" in r else "As built, in eval"
+
+
 def _median(r: dict[str, Any]) -> str:
-    low, high = r["p50_interval_ms"]
-    return f"{r['p50_ms']:.2f} [{low:.2f}, {high:.2f}]"
+    """With its interval, where there were calls enough for one."""
+    low, high = r["p50_interval_ms"] or (None, None)
+    return f"{r['p50_ms']:.2f}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
+
+
+def _ratio(c: dict[str, Any]) -> str:
+    if c["ratio"] is None:
+        return ""
+    low, high = c["interval"] or (None, None)
+    interval = "" if low is None else f" [{low:.3f}, {high:.3f}]"
+    return f"p50 ratio {c['ratio']:.3f}{interval}, processes from {c['range'][0]:.3f} to {c['range'][1]:.3f}: "
 
 
 def _print_windows(name: str, r: dict[str, Any]) -> None:

@@ -41,7 +41,9 @@ def until_saturated(
         try:
             call = call_of(batch)
             per_second = images * batch * _rate(call, clock, seconds)
-        except (torch.OutOfMemoryError, MemoryError):
+        except (RuntimeError, MemoryError) as error:
+            if not _is_of_memory(error):
+                raise
             stopped = f"memory, at batch {batch}"
             break
         rows.append({"batch": batch, "images_per_s": per_second})
@@ -50,6 +52,13 @@ def until_saturated(
             break
     best = max(rows, key=lambda row: row["images_per_s"], default={"batch": None, "images_per_s": None})
     return {"rows": rows, "stopped": stopped, "best": best}
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether memory has run out: on a CPU torch has no error of its own for it."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
 
 
 def _rate(call: Callable[[int], Any], clock: Clock, seconds: float) -> float:

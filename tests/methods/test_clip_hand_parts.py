@@ -118,6 +118,8 @@ def test_a_masked_pass_is_reached_by_neighbours_joints_and_camera_only(coarse):
     queries, tokens = torch.randn(1, 217, 32), torch.randn(1, 4, 32)
     queries.requires_grad_()
     layer = transformer.wide
+    # added to the logits; a boolean one would be turned into this in every call
+    assert transformer.masks.unique().tolist() == [-np.inf, 0]
     layer.decode(queries, tokens, transformer.masks[0])[0, 22, 0].backward()
     reached = queries.grad[0].any(-1).numpy()
     assert (reached == masks[0, 22]).all()

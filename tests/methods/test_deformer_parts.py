@@ -19,7 +19,7 @@ from handbench.methods.deformer.discriminator import (
 from handbench.methods.deformer.fusion import Fusion, warped
 from handbench.methods.deformer.losses import max_mse, point_loss
 from handbench.methods.deformer.pyramid import hand_region, region_grid, to_region
-from handbench.methods.deformer.spatial import SpatialSoftmax
+from handbench.methods.deformer.spatial import SpatialSoftmax, SpatialTransformer
 
 # --- where the hand is ----------------------------------------------------------------------------------------------
 
@@ -59,6 +59,19 @@ def test_a_joint_is_the_mean_of_the_cells_under_its_map():
     # a joint of sharpness 2: nine to one
     torch.nn.init.constant_(softmax.sharpness, 2.0)
     assert softmax(logits)[0][0, 5].tolist() == pytest.approx([0.9 * 0.625 + 0.1 * 0.125, 0.9 * 0.375 + 0.1 * 0.875])
+
+
+@pytest.mark.parametrize(("joints_to", "read"), [("mano_mlp", True), ("memory", False)])
+def test_joints_that_only_losses_read_are_not_worked_out_at_inference(joints_to, read):
+    config = DeformerConfig(width=32, heads=2, input=64, grid=4, joints_to=joints_to)
+    spatial, feature = SpatialTransformer(config), torch.rand(2, 32, 16, 16)
+    assert spatial(feature)[1] is not None
+    with torch.no_grad():
+        vector, joints = spatial.eval()(feature)
+        assert (joints is not None) == read
+        # and all the rest is as with them
+        spatial.reads_joints = True
+        torch.testing.assert_close(spatial(feature)[0], vector)
 
 
 # --- fusion ---------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_flatten
 from handbench.methods import find
 from handbench.methods.base import Method, blank_batch
 from handbench.methods.blocks.backbone import IMAGENET_MEAN, IMAGENET_STD, imagenet_normalised
+from handbench.methods.blocks.constants import once
 from handbench.methods.blocks.pinhole import pixels_of, rays_of
 from handbench.methods.blocks.seen import patch_turn
 from handbench.methods.deformer.pyramid import region_grid
@@ -60,6 +61,43 @@ def test_nothing_waits_and_nothing_is_carried_to_the_device(name):
         with watch:
             method.lift(method(method.normalise(image), batch), batch)
     assert watch.found == []
+
+
+def test_a_constant_is_made_once_and_may_be_trained_through():
+    made = []
+
+    @once
+    def ones(n: int, dtype: torch.dtype) -> Tensor:
+        made.append(n)
+        return torch.ones(n, dtype=dtype)
+
+    with torch.inference_mode():
+        first = ones(3, torch.float32)
+    weight = torch.ones(3, requires_grad=True)
+    (ones(3, torch.float32) * weight).sum().backward()
+    assert ones(3, torch.float32) is first
+    assert ones(3, torch.float64).dtype == torch.float64
+    assert made == [3, 3]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_no_constant_is_made_anew_and_nothing_is_worked_out_for_losses_alone(name):
+    method = tiny(name)
+    image = torch.randint(0, 256, (method.frames, 3, method.input_size, method.input_size), dtype=torch.uint8)
+    batch, made = blank_batch(method.frames, method.input_size), []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made.append(str(func._overloadpacket))
+            return func(*args, **(kwargs or {}))
+
+    with torch.inference_mode():
+        first = method.lift(method(method.normalise(image), batch), batch)
+        with Watch():
+            output = method(method.normalise(image), batch)
+    assert not {"aten.arange", "aten.eye", "aten.linspace"} & set(made)
+    assert "mesh_joints" not in output
+    torch.testing.assert_close(method.lift(output, batch).joints, first.joints)
 
 
 def test_the_watch_sees_what_it_watches_for():

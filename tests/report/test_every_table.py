@@ -129,7 +129,7 @@ def test_a_table_of_speeds_has_the_headline_of_each_record():
     speed = {
         "tier": "T1", "batch": 1, "mode": "eager", "precision": "fp32", "method": "dahyf", "variant": "full",
         "size": "full", "recipe": None, "device": "H100", "fps": 50.0, "p50_ms": 20.0, "params": 50.3, "gmacs": 6.05,
-        "n": 1000,
+        "n": 1000, "machine": {"threads": 8, "torch": "2.13.0"}, "processes": 5,
         "effort": "standard", "made": {"time": "1"}, "trained": False, "warnings": ["throttled"],
     }  # fmt: skip
     others = [
@@ -138,9 +138,9 @@ def test_a_table_of_speeds_has_the_headline_of_each_record():
         {**speed, "mode": "compile"},
         {**speed, "precision": "bf16"},
     ]
-    quick = {**speed, "effort": "quick", "p50_ms": 19.0, "made": {"time": "2"}}
+    again = {**speed, "p50_ms": 21.0, "made": {"time": "0"}}
     elsewhere = {**speed, "device": "cpu", "p50_ms": 200.0, "fps": 5.0}
-    built = build_table(load_spec("10"), [], [speed, *others, quick, elsewhere])
+    built = build_table(load_spec("10"), [], [speed, *others, again, elsewhere])
     rows = [row for section in built.sections for row in section.rows if row.measured]
     assert [[cell.text for cell in row.cells] for row in rows] == [
         ["20.00", "50.0", "50.30", "6.05"],
@@ -148,4 +148,45 @@ def test_a_table_of_speeds_has_the_headline_of_each_record():
     ]
     said = " ".join(built.footnotes[mark - 1] for row in rows for mark in row.marks)
     assert all(words in said for words in ("H100", "cpu", "random weights", "throttled"))
+    assert "threads: 8, torch 2.13.0, processes: 5, standard run" in said
     assert not any(cell.rank for row in rows for cell in row.cells)
+    # each under a condition of its own
+    unlike = [
+        {**speed, "effort": "quick"},
+        {**speed, "machine": {"threads": 1, "torch": "2.13.0"}},
+        {**speed, "machine": {"threads": 8, "torch": "2.4.0"}},
+    ]
+    built = build_table(load_spec("10"), [], [speed, *unlike])
+    assert sum(row.measured for section in built.sections for row in section.rows) == 4
+    assert any("quick run, shorter than the protocol asks for" in text for text in built.footnotes)
+
+
+def test_a_row_of_a_part_has_the_parts_own_time_or_none():
+    """Three rows of one paper's table are one network: the whole, and two parts of it."""
+    stages = {"groups_ms": {"Pose Feature Generation": 6.5, "Mesh Regressor": 8.0}, "holds": True, "why_not": None}
+    speed = {
+        "tier": "T1", "batch": 1, "mode": "eager", "precision": "fp32", "method": "clip-hand3d", "size": "full",
+        "device": "H100", "fps": 66.7, "p50_ms": 15.0, "params": 31.0, "gmacs": 34.0, "n": 1000, "processes": 1,
+        "effort": "standard", "stages": stages, "frames_per_call": 1,
+    }  # fmt: skip
+    three = [speed | {"variant": name} for name in ("speed_full", "speed_pose", "speed_mesh")]
+
+    def rows(name, speeds):
+        built = build_table(load_spec(name), [], speeds)
+        found = [row for section in built.sections for row in section.rows if row.measured]
+        return {row.name: [cell.text for cell in row.cells] for row in found}, " ".join(built.footnotes)
+
+    cells, said = rows("clip-hand3d.6", three)
+    assert cells == {
+        "clip-hand3d speed_full": ["15.00", "66.7"],
+        "clip-hand3d speed_pose": ["6.50", "153.8"],
+        "clip-hand3d speed_mesh": ["8.00", "125.0"],
+    }
+    assert "Pose Feature Generation: its stages, in a pass" in said
+    # the whole network's parameters are none of a part's
+    assert rows("10", three)[0]["clip-hand3d speed_pose"] == ["6.50", "153.8", "-", "-"]
+    apart = [one | {"stages": stages | {"holds": False, "why_not": "the sum is off"}} for one in three]
+    cells, said = rows("clip-hand3d.6", apart)
+    assert cells["clip-hand3d speed_pose"] == ["-", "-"]
+    assert cells["clip-hand3d speed_full"] == ["15.00", "66.7"]
+    assert "Mesh Regressor: no time: the sum is off" in said

@@ -165,10 +165,19 @@ def test_a_measured_frame_rate_names_its_device():
         speed | {"tier": "T2", "fps": 9.0},
         speed | {"size": "tiny", "fps": 99.0},
     ]
+    speed |= {
+        "machine": {"threads": 2, "torch": "2.13.0"},
+        "processes": 5,
+        "effort": "strict",
+        "warnings": ["throttled"],
+    }
     built = table(record(), speeds=[*others, speed])
     (row,) = measured(built)
     assert row.cells[4].text == "61.3"
-    assert "A & B 2000" in built.footnotes[row.cells[4].marks[0] - 1]
+    condition, warned = (built.footnotes[mark - 1] for mark in row.cells[4].marks)
+    assert "A & B 2000" in condition
+    assert "threads: 2, torch 2.13.0, processes: 5, strict run" in condition
+    assert warned == "Warned: throttled."
     assert "cannot be compared" in built.footnotes[built.heads[4].marks[0] - 1]
     assert not any(row.cells[4].rank for row in built.sections[0].rows)
 

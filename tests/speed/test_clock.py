@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
+import torch
 
 from handbench.errors import UsageError
 from handbench.speed.clock import QUICK, STANDARD, STRICT, Effort, effort_of, measure
@@ -20,6 +23,7 @@ def test_a_device_that_runs_behind_is_waited_for():
     timing = measure(lambda _: clock.work(1, 20), clock, SHORT)
     assert np.allclose(timing.wall_ms, 21)
     assert np.allclose(timing.device_ms, 21)
+    assert np.allclose(timing.host_ms, 1)
     # before the start and after the end of every one
     assert clock.waits == 2 * (1 + timing.warm_up_iterations - 1 + len(timing.wall_ms))
 
@@ -38,7 +42,8 @@ def test_without_waiting_the_fake_device_is_mistimed():
     assert 1000 * (clock.now() - start) == pytest.approx(1)
 
 
-def test_launches_that_take_longer_than_the_work_show_in_the_difference():
+def test_launches_that_take_longer_than_the_work_show_in_the_hosts_own_time():
+    """Not in the device's: between two events lie the gaps in which it waits for the next launch."""
     clock = FakeClock()
 
     def launches(_: int) -> None:
@@ -48,11 +53,31 @@ def test_launches_that_take_longer_than_the_work_show_in_the_difference():
     timing = measure(launches, clock, SHORT)
     assert np.allclose(timing.wall_ms, 20.5)
     assert np.allclose(timing.device_ms, 20.5)
+    assert np.allclose(timing.host_ms, 20)
 
 
 def test_a_cpu_has_no_time_of_its_own():
     clock = FakeClock(apart=False)
-    assert measure(lambda _: clock.work(3, 0), clock, SHORT).device_ms is None
+    timing = measure(lambda _: clock.work(3, 0), clock, SHORT)
+    assert timing.device_ms is None
+    assert timing.host_ms is None
+
+
+def test_watches_are_open_while_it_is_measured_and_not_before():
+    clock, calls, open_at = FakeClock(), [], []
+
+    @contextmanager
+    def watch():
+        open_at.append(len(calls))
+        yield
+        open_at.append(len(calls))
+
+    def call(i: int) -> None:
+        calls.append(i)
+        clock.work(1, 9)
+
+    timing = measure(call, clock, SHORT, watch())
+    assert open_at == [timing.warm_up_iterations, timing.warm_up_iterations + len(timing.wall_ms)]
 
 
 def test_warm_up_ends_after_three_calm_windows_and_not_before_its_seconds():
@@ -119,20 +144,35 @@ def test_ten_seconds_of_short_calls_are_ten_seconds():
 
 
 def test_percentiles_worked_by_hand():
-    told = summary(np.arange(1.0, 102.0))
+    told = summary([np.arange(1.0, 102.0)])
     assert (told["n"], told["min_ms"], told["max_ms"], told["mean_ms"]) == (101, 1.0, 101.0, 51.0)
     assert (told["p50_ms"], told["p90_ms"], told["p95_ms"], told["p99_ms"]) == (51.0, 91.0, 96.0, 100.0)
-    low, high = told["p50_interval_ms"]
-    assert low <= 51 <= high
+
+
+def test_ten_blocks_of_50_make_an_interval_and_nine_do_not():
+    assert summary([np.arange(499.0)])["p50_interval_ms"] is None
+    low, high = summary([np.arange(500.0)])["p50_interval_ms"]
+    assert low <= 249.5 <= high
+    assert summary([np.arange(250.0)] * 2)["p50_interval_ms"] is not None
+    assert ratio_interval([np.ones(500)], [np.ones(499)]) is None
+
+
+def test_a_process_that_did_more_calls_counts_no_more_than_the_others():
+    """The fast one has most of the calls; two of three are slow."""
+    processes = [np.full(900, 1.0), np.full(100, 10.0), np.full(100, 10.0)]
+    assert summary(processes)["p50_ms"] == 10
+    assert summary(processes)["p50_interval_ms"] == [1, 10]
+    assert summary(processes)["mean_ms"] == pytest.approx(2900 / 1100)
+    assert ratio_interval(processes, [np.full(500, 10.0)] * 3) == [0.1, 1]
 
 
 def test_the_interval_keeps_neighbours_together():
-    """Slow and fast spells of 100 iterations: single draws would give a far narrower interval than blocks."""
-    spells = np.tile(np.repeat([1.0, 2.0], 100), 5) + np.random.default_rng(0).normal(0, 0.01, 1000)
+    """Fast spells of 150 iterations and slow ones of 100: whole spells may be missed, single slow calls may not."""
+    spells = np.tile(np.repeat([1.0, 2.0], [150, 100]), 4) + np.random.default_rng(0).normal(0, 0.01, 1000)
     wide = np.subtract(*median_interval([spells])[::-1])
-    narrow = np.subtract(*median_interval([np.random.default_rng(1).permutation(spells)])[::-1])
-    assert wide > 0.5
-    assert narrow <= wide
+    narrow = np.subtract(*median_interval([spells], block=1, resamples=100)[::-1])
+    assert wide > 0.9
+    assert narrow < 0.1
 
 
 def test_the_interval_over_processes_knows_that_they_differ():
@@ -162,7 +202,7 @@ def test_the_sweep_ends_at_memory_or_saturation(per_image, limit, stopped, batch
 
     def call_of(batch: int):
         if batch > limit:
-            raise MemoryError
+            torch.empty(10**15)
         return lambda _: clock.work(0.1, 10 * (per_image * batch or 1))
 
     found = until_saturated(call_of, clock, 1.0)
@@ -170,3 +210,11 @@ def test_the_sweep_ends_at_memory_or_saturation(per_image, limit, stopped, batch
     assert [row["batch"] for row in found["rows"]] == batches
     # launched without waiting between: the host's own 0.1 ms hides behind the device
     assert found["rows"][0]["images_per_s"] == pytest.approx(100, rel=0.01)
+
+
+def test_an_error_that_is_not_of_memory_ends_more_than_the_sweep():
+    def call_of(batch: int):
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="do not fit"):
+        until_saturated(call_of, FakeClock(), 1.0)

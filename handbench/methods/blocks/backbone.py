@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from handbench import places
 from handbench.errors import InvalidError, MissingError, UsageError
 from handbench.methods.base import ModelConfig
+from handbench.methods.blocks.constants import once
 from handbench.methods.blocks.torchvision_shim import import_with_torchvision
 
 # of RGB in 0..1, as timm's weights expect it
@@ -20,17 +20,14 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def imagenet_normalised(image: Tensor) -> Tensor:
     """uint8 RGB (B,3,S,S) -> float32 with ImageNet's mean and standard deviation."""
-    mean, std = _imagenet(image.device)
+    mean, std = _imagenet(image.device).unbind()
     return (image.float() / 255.0 - mean) / std
 
 
-@cache
-def _imagenet(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (3,1,1), once on each device: made anew, they would be copied there every time."""
-    # for training too, where a tensor of inference mode is refused
-    with torch.inference_mode(False):
-        mean, std = (torch.tensor(v, dtype=torch.float32, device=device) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        return mean.view(3, 1, 1), std.view(3, 1, 1)
+@once
+def _imagenet(device: torch.device) -> Tensor:
+    """Mean and standard deviation (2,3,1,1)."""
+    return torch.tensor([IMAGENET_MEAN, IMAGENET_STD], dtype=torch.float32, device=device)[..., None, None]
 
 
 class BackboneConfig(ModelConfig):

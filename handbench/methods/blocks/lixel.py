@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from handbench.methods.blocks.constants import once
 from handbench.methods.blocks.masked import masked_mean
 
 
@@ -24,7 +25,12 @@ class Lixels(NamedTuple):
 
 def bin_centres(bins: int, like: Tensor) -> Tensor:
     """(bins,) centres of the bins of [0, 1]."""
-    return (torch.arange(bins, device=like.device, dtype=like.dtype) + 0.5) / bins
+    return _bin_centres(bins, like.device, like.dtype)
+
+
+@once
+def _bin_centres(bins: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return (torch.arange(bins, device=device, dtype=dtype) + 0.5) / bins
 
 
 def soft_argmax(logits: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from handbench.methods.blocks.constants import once
 from handbench.methods.clip_dg.pose_net import JOINTS, SLOPE, conv, scaled
 
 
@@ -56,5 +57,9 @@ def rotation(vector: Tensor) -> Tensor:
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).view(-1, 3, 3) / angle
-    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
-    return eye + angle.sin() * cross + (1 - angle.cos()) * (cross @ cross)
+    return _eye(vector.device, vector.dtype) + angle.sin() * cross + (1 - angle.cos()) * (cross @ cross)
+
+
+@once
+def _eye(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.eye(3, device=device, dtype=dtype)

@@ -142,9 +142,10 @@ class ClipHand(Method):
 
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Image (B,3,S,S) -> camera (B,3) = (s, tx, ty), see `losses.project`; joints (B,21,3), the tokens', refined
-        where there are templates; coarse (B,195,3), vertices (B,778,3) and mesh_joints (B,21,3), regressed from them:
-        m, wrist-relative, seen frame. With heat-maps, maps (B,216,S/4,S/4), joints first: logits. In training with the
-        CLIP module, tokens (B,(S/32)²,512): the global features.
+        where there are templates; coarse (B,195,3), vertices (B,778,3) and, in training or where they are the
+        prediction, mesh_joints (B,21,3), regressed from them: m, wrist-relative, seen frame. With heat-maps, maps
+        (B,216,S/4,S/4), joints first: logits. In training with the CLIP module, tokens (B,(S/32)²,512): the global
+        features.
         """
         pyramid = self.backbone(image)
         feature, last = (pyramid.f1, pyramid.f4) if self.high_resolution is None else self.high_resolution(pyramid)
@@ -161,14 +162,9 @@ class ClipHand(Method):
             if self.templates is not None:
                 joints = self.templates(joints, self._template_turn(batch))
             vertices = self.up @ coarse
-            mesh_joints = self._regress(vertices, batch["mirrored"])
-        return output | {
-            "camera": camera,
-            "joints": joints,
-            "coarse": coarse,
-            "vertices": vertices,
-            "mesh_joints": mesh_joints,
-        }
+            if self.training or self.joint_source == "regressed":
+                output["mesh_joints"] = self._regress(vertices, batch["mirrored"])
+        return output | {"camera": camera, "joints": joints, "coarse": coarse, "vertices": vertices}
 
     def _regress(self, vertices: Tensor, mirrored: Tensor) -> Tensor:
         """(B,21,3); the fingertips of a left hand are those of the left set."""

@@ -1,6 +1,6 @@
 """The transformer encoder-decoder (MTED, section 3.4 and figure 5), after FastMETRO-S; and its plain form.
 
-Attention is within one sample. Boolean masks say what may be attended to.
+Attention is within one sample. Masks are added to its logits: 0 where may be attended to, else minus infinity.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Attention(nn.Module):
             linear(x).view(n, -1, self.heads, width // self.heads).transpose(1, 2)
             for linear, x in ((self.q, query), (self.k, key), (self.v, value))
         )
+        mask = None if mask is None else mask.to(q.dtype)
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.out(mixed.transpose(1, 2).reshape(n, length, width))
@@ -157,7 +158,8 @@ class Transformer(nn.Module):
             self.narrow = EncoderDecoder(narrow, side, heads, dropout)
         self.heads = Heads(narrow if masks is not None else width)
         # made from the mesh at hand, so it is no weight
-        self.register_buffer("masks", None if masks is None else torch.from_numpy(masks), persistent=False)
+        added = None if masks is None else torch.from_numpy(np.where(masks, 0.0, -np.inf)).float()
+        self.register_buffer("masks", added, persistent=False)
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from handbench.methods.blocks.constants import once
 from handbench.methods.dahyf.config import DirectionConfig
 from handbench.methods.dahyf.view import View
 
@@ -14,7 +15,12 @@ def cell_pixels(cells: int, size: int, like: Tensor) -> Tensor:
 
     P_l = P_f sc_p + sc_p / 2 counts from the patch's outer edge; a pixel's centre is half a pixel from it.
     """
-    at = (torch.arange(cells, device=like.device, dtype=like.dtype) + 0.5) * (size / cells) - 0.5
+    return _cell_pixels(cells, size, like.device, like.dtype)
+
+
+@once
+def _cell_pixels(cells: int, size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    at = (torch.arange(cells, device=device, dtype=dtype) + 0.5) * (size / cells) - 0.5
     y, x = torch.meshgrid(at, at, indexing="ij")
     return torch.stack([x, y], -1)
 
@@ -27,9 +33,14 @@ def global_map(view: View, cells: int, size: int) -> Tensor:
 
 def local_map(n: int, cells: int, norm: bool, like: Tensor) -> Tensor:
     """(n,2,cells,cells): column and row of each cell, origin at the upper left; with `norm` as shares of the map."""
-    at = torch.arange(cells, device=like.device, dtype=like.dtype) / (cells if norm else 1)
+    return _local_map(cells, norm, like.device, like.dtype).expand(n, -1, -1, -1)
+
+
+@once
+def _local_map(cells: int, norm: bool, device: torch.device, dtype: torch.dtype) -> Tensor:
+    at = torch.arange(cells, device=device, dtype=dtype) / (cells if norm else 1)
     row, column = torch.meshgrid(at, at, indexing="ij")
-    return torch.stack([column, row]).expand(n, -1, -1, -1)
+    return torch.stack([column, row])
 
 
 class DirectionFusion(nn.Module):

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from handbench.methods.blocks.constants import once
 from handbench.methods.blocks.lixel import bin_centres, label_divergence, soft_argmax
 from handbench.methods.blocks.masked import masked_mean
 
@@ -77,5 +78,10 @@ class HeatMaps(nn.Module):
 
 def encode(mu: Tensor, octaves: int) -> Tensor:
     """γ of eq. 7: (B,21,2) -> (B, 21·2·2L): sin and cos of 2^l π μ, l = 1..L."""
-    angle = mu[..., None] * (math.pi * 2.0 ** torch.arange(1, octaves + 1, device=mu.device, dtype=mu.dtype))
+    angle = mu[..., None] * _frequencies(octaves, mu.device, mu.dtype)
     return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
+
+
+@once
+def _frequencies(octaves: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return math.pi * 2.0 ** torch.arange(1, octaves + 1, device=device, dtype=dtype)

@@ -123,10 +123,10 @@ class Deformer(Method):
         return image.float() / 255.0
 
     def forward(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Image (B*T,3,S,S), window by window -> of every frame, shape (B*T,10), joints2d (B*T,21,2) in shares of the
-        hand's region, pose (B*T,96), weights (B*T,), and what the heads give besides. Of the B centre frames (or of
-        all, as `stride` says), in the seen frame: rotations (·,16,3,3), joints (·,21,3) and vertices (·,778,3) m, with
-        the wrist at 0.
+        """Image (B*T,3,S,S), window by window -> of every frame, shape (B*T,10), pose (B*T,96), weights (B*T,), what
+        the heads give besides and, in training or where they read them, joints2d (B*T,21,2) in shares of the hand's
+        region. Of the B centre frames (or of all, as `stride` says), in the seen frame: rotations (·,16,3,3), joints
+        (·,21,3) and vertices (·,778,3) m, with the wrist at 0.
         """
         frames = self.frames
         feature, joints2d = self.spatial(self.pyramid(self.backbone(image)))
@@ -142,7 +142,8 @@ class Deformer(Method):
             fused, weights = self.fusion(windows, None if visible is None else visible.view(-1, frames))
             rotations = six_to_matrix(fused.flatten(0, 1).unflatten(1, (16, 6)))
             hands = self._hands(rotations, self._predicted(shape), self._predicted(batch["mirrored"]))
-        output = {**heads, "weights": weights.flatten(), "shape": shape, "joints2d": joints2d, **hands._asdict()}
+        output = {**heads, "weights": weights.flatten(), "shape": shape, **hands._asdict()}
+        output |= {} if joints2d is None else {"joints2d": joints2d}
         output |= {f"monocular_{name}": value.float() for name, value in zip(("pose", "shape"), mono, strict=False)}
         return output
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from handbench.methods.blocks.constants import once
 from handbench.methods.deformer.config import DeformerConfig
 
 
@@ -17,13 +18,18 @@ def warped(pose: Tensor, forward: Tensor, backward: Tensor, target: Tensor) -> T
     # up to frame t: what leads there from the first frame, and what leads from there back to the first
     ahead = (forward.cumsum(1) - forward)[:, None]
     back = (backward.cumsum(1) - backward[:, :1])[:, None]
-    later = target[:, None] > torch.arange(pose.shape[1], device=pose.device)
+    later = target[:, None] > _frames(pose.shape[1], pose.device)
     motion = torch.where(later[None, ..., None], _at(ahead, target) - ahead, back - _at(back, target))
     return pose[:, None] + motion
 
 
 def _at(sums: Tensor, target: Tensor) -> Tensor:
     return sums[:, 0, target].unsqueeze(2)
+
+
+@once
+def _frames(count: int, device: torch.device) -> Tensor:
+    return torch.arange(count, device=device)
 
 
 class Fusion(nn.Module):
@@ -41,7 +47,7 @@ class Fusion(nn.Module):
     def forward(self, heads: dict[str, Tensor], visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
         pose = heads["pose"]
         frames = pose.shape[1]
-        target = torch.arange(frames, device=pose.device)
+        target = _frames(frames, pose.device)
         if not self.everywhere:
             target = target[frames // 2 :][:1]
         weights = self._weights(heads, visible)

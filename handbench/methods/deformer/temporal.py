@@ -60,8 +60,9 @@ class MotionHeads(nn.Module):
             heads["confidence"] = near_nothing(nn.Linear(second, 1, bias=False))
         self.heads = nn.ModuleDict({f"{name}_head": head for name, head in heads.items()})
 
-    def forward(self, feature: Tensor, joints2d: Tensor) -> dict[str, Tensor]:
+    def forward(self, feature: Tensor, joints2d: Tensor | None) -> dict[str, Tensor]:
         if self.reads_joints:
+            assert joints2d is not None
             feature = torch.cat([feature, joints2d.flatten(1)], 1)
         hidden = self.body(feature)
         return {name.removesuffix("_head"): head(hidden) for name, head in self.heads.items()}

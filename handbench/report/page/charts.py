@@ -13,7 +13,8 @@ from handbench.evaluation.result import plain
 from handbench.report.figure import COLOURS
 from handbench.report.occlusion_figures import Line
 from handbench.report.pck_curves import Curve
-from handbench.report.speed_figures import Point, alike, called, condition_in_words, published_points
+from handbench.report.speed_figures import Point, alike, condition_in_words, published_points
+from handbench.report.speeds import called
 
 DASHES = ("solid", "dash", "dashdot", "dot")
 # as many calls as a line of a chart can show
