@@ -27,6 +27,23 @@ def inference_parameters(record: dict[str, Any]) -> int:
     return int(record["cost"]["parameters"] - record["cost"]["training_only"])
 
 
+# what tables and figures read of a record
+NEEDED = (
+    "made",
+    "method",
+    "tier",
+    "batch",
+    "mode",
+    "precision",
+    "effort",
+    "n",
+    "p50_ms",
+    "p99_ms",
+    "fps",
+    "samples_wall_ms",
+)
+
+
 def read_speeds(folder: Path) -> list[dict[str, Any]]:
     """Every speed record in a folder, with the device's name beside the figures, and what inference takes: `params` in
     millions, `gmacs` in 10^9 multiply-adds.
@@ -36,6 +53,8 @@ def read_speeds(folder: Path) -> list[dict[str, Any]]:
         try:
             record = read_json(path, "The speed record")
             cost = record["cost"]
+            if not all(key in record for key in NEEDED) or not {"threads", "torch"} <= set(record["machine"]):
+                raise KeyError
             records.append(
                 {
                     **record,

@@ -11,6 +11,7 @@ from handbench.places import shipped
 from handbench.report.markdown import to_markdown
 from handbench.report.spec import read_spec
 from handbench.report.table import build_table, load_spec, official_ids, table_names
+from tests.report.test_speed_figures import timing
 
 OFFICIAL = "freihand@1-0ff1c1a1"
 PA = "procrustes-official"
@@ -306,17 +307,21 @@ def test_a_printed_count_that_does_not_follow_is_said_to():
     assert any("about 35.6 G" in note for note in notes)
 
 
-def test_measured_counts_are_of_inference_and_have_no_device(tmp_path):
+def test_measured_counts_are_of_inference_and_have_no_device(tmp_path, capsys):
     from handbench.report.speeds import read_speeds
     from handbench.store.records import write_json
 
-    speed = {
-        "method": "clip-hand3d", "variant": "full", "size": "full", "tier": "T1", "batch": 1, "effort": "quick",
-        "fps": 20.0, "p50_ms": 50.0, "machine": {"device": "a machine"},
-        "cost": {"parameters": 31_000_000, "training_only": 1_000_000, "macs": 34_000_000_000},
-    }  # fmt: skip
+    cost = {"parameters": 31_000_000, "training_only": 1_000_000, "macs": 34_000_000_000}
+    speed = timing("clip-hand3d", fps=20.0, cost=cost)
+    del speed["recipe"]
     write_json(tmp_path / "speed-x.json", speed)
-    (row,) = measured(table(record(), name="clip-hand.3", speeds=read_speeds(tmp_path)))
+    # what lacks something that is printed or drawn is left out, and not half read
+    for lacking in ("made", "machine", "samples_wall_ms", "cost"):
+        write_json(tmp_path / f"speed-{lacking}.json", {key: speed[key] for key in speed if key != lacking})
+    speeds = read_speeds(tmp_path)
+    assert len(speeds) == 1
+    assert capsys.readouterr().err.count("is no speed record and is left out") == 4
+    (row,) = measured(table(record(), name="clip-hand.3", speeds=speeds))
     assert [(cell.text, bool(cell.marks)) for cell in row.cells[2:]] == [
         ("20.0", True),
         ("30.00", False),
