@@ -97,9 +97,9 @@ class Timed(Trainer):
         self.begun = self.now()
         super()._epoch()
 
-    def _step(self, batch: Any) -> None:
+    def _step(self, batch: Any, counts: tuple[int, ...]) -> None:
         waited = self.now() - self.begun - self.spent["transfer"]
-        super()._step(batch)
+        super()._step(batch, counts)
         end = self.now()
         augment = self.spent["loading"] - self.spent["decode"]
         self.noted.append({**self.spent, "waiting": waited, "augment": augment, "whole": end - self.begun})
