@@ -7,6 +7,7 @@ from typing import Any
 
 from handbench.console import warn
 from handbench.errors import InvalidError
+from handbench.evaluation.result import row_name
 from handbench.store.records import read_json
 
 
@@ -18,7 +19,7 @@ def headline(record: dict[str, Any]) -> bool:
 
 def called(record: dict[str, Any]) -> str:
     """A timed row's name in words."""
-    words = " ".join(str(record[key]) for key in ("method", "variant", "size") if key in record)
+    words = row_name({key: record[key] for key in ("method", "variant", "size") if key in record})
     return words if record.get("trained", True) else f"{words} (random weights)"
 
 
