@@ -13,10 +13,12 @@ from handbench import places
 from handbench.evaluation.catalog import score_homes
 from handbench.evaluation.protocol import load
 from handbench.evaluation.protocol import names as protocol_names
-from handbench.report.page.charts import latency_chart, others, published_chart
+from handbench.hands.joints import BONES
+from handbench.report.page.charts import latency_chart, published_chart
 from handbench.report.page.rows import Group, groups_of
 from handbench.report.spec import load_spec, table_names
-from handbench.report.speeds import read_speeds
+from handbench.report.speed_figures import alike
+from handbench.report.speeds import headline, read_speeds
 from handbench.report.table import Table, build_table
 from handbench.store.atomic import replacing
 from handbench.store.records import made
@@ -31,7 +33,8 @@ def write_page(path: Path, samples: int = 3, elsewhere: Sequence[dict[str, Any]]
     """
     results, left_out = score_homes(_known())
     speeds = read_speeds(places.home() / "speed")
-    groups = [group for name, found in results.items() for group in groups_of(load(name), found, speeds, samples)]
+    drawn, other_timings = alike(speeds) if any(map(headline, speeds)) else ([], 0)
+    groups = [group for name, found in results.items() for group in groups_of(load(name), found, drawn, samples)]
     tables = _tables([*(record for found in results.values() for record in found), *elsewhere], speeds)
     page = Environment(
         loader=PackageLoader("handbench.report.page", "."),
@@ -44,10 +47,11 @@ def write_page(path: Path, samples: int = 3, elsewhere: Sequence[dict[str, Any]]
         tables=tables,
         groups=groups,
         left_out=left_out,
-        other_timings=others(speeds),
+        other_timings=other_timings,
+        bones=BONES,
         meshes=_meshes(groups),
         published=published_chart(),
-        latency=latency_chart(speeds),
+        latency=latency_chart(drawn),
         made=made(),
         style=_beside("page.css"),
         script=_beside("page.js"),

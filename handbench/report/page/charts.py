@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from handbench.errors import MissingError
 from handbench.evaluation.result import plain
 from handbench.report.figure import COLOURS
 from handbench.report.occlusion_figures import Line
 from handbench.report.pck_curves import Curve
-from handbench.report.speed_figures import Point, alike, condition_in_words, published_points
+from handbench.report.speed_figures import Point, condition_in_words, published_points
 from handbench.report.speeds import called
 
 DASHES = ("solid", "dash", "dashdot", "dot")
@@ -58,29 +57,19 @@ def published_chart() -> Chart:
     return _scatter(title, published_points(), "PA-MPJPE (mm)", COLOURS[0])
 
 
-def others(speeds: Sequence[dict[str, Any]]) -> int:
-    """How many timings are of another machine, thread count, torch or effort than the newest, and are not drawn."""
-    try:
-        return alike(speeds)[1]
-    except MissingError:
-        return 0
-
-
 def latency_chart(speeds: Sequence[dict[str, Any]]) -> Chart | None:
-    """A line a timed row of the newest machine and effort: the share of calls done by then. None: no timing."""
-    try:
-        same, _ = alike(speeds)
-    except MissingError:
+    """A line a record of `alike`: the share of calls done by then. None: no timing."""
+    if not speeds:
         return None
     traces = []
-    for i, speed in enumerate(same):
+    for i, speed in enumerate(speeds):
         ms = np.sort(np.asarray(speed["samples_wall_ms"], float))
         share = np.arange(1, len(ms) + 1) / len(ms)
         shown = np.unique(np.linspace(0, len(ms) - 1, min(CALLS, len(ms))).round().astype(int))
         name = f"{called(speed)}: p50 {speed['p50_ms']:.2f}, p99 {speed['p99_ms']:.2f} ms"
         traces.append(_line(i, name, ms[shown], share[shown]))
         traces[-1]["line"]["shape"] = "hv"
-    title = f"Latency; {condition_in_words(same[0])}"
+    title = f"Latency; {condition_in_words(speeds[0])}"
     ends = [end for trace in traces for end in (trace["x"][0], trace["x"][-1])]
     return _chart(title, "milliseconds a call", "share of calls done", traces, xaxis=_logarithmic(ends, 0.05))
 

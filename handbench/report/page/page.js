@@ -4,7 +4,7 @@
   const all = (what, where = document) => [...where.querySelectorAll(what)];
   const data = (place) => JSON.parse(place.querySelector("script[type='application/json']").textContent);
   const quiet = { displayModeBar: false, responsive: true };
-  const meshes = JSON.parse(document.getElementById("meshes").textContent);
+  const [bones, meshes] = ["bones", "meshes"].map((id) => JSON.parse(document.getElementById(id).textContent));
 
   // charts
   for (const figure of all(".chart")) {
@@ -20,14 +20,10 @@
 
   // hands: a browser gives a page some sixteen 3D views, so that the oldest makes room
   const MOST = 8, open = [];
-  const BONES = [];
-  for (let finger = 0; finger < 5; finger++)
-    for (let joint = 0; joint < 4; joint++)
-      BONES.push([joint === 0 ? 0 : 4 * finger + joint, 4 * finger + joint + 1]);
   const axis = (points, k) => points.map((point) => (point[k] === null ? null : point[k] / 10));
   const xyz = (points) => ({ x: axis(points, 0), y: axis(points, 1), z: axis(points, 2) });
   const skeleton = (points, name, color) => {
-    const path = BONES.flatMap(([a, b]) => [points[a], points[b], [null, null, null]]);
+    const path = bones.flatMap(([a, b]) => [points[a], points[b], [null, null, null]]);
     return { type: "scatter3d", mode: "lines+markers", name, ...xyz(path), hoverinfo: "name",
              line: { color, width: 5 }, marker: { color, size: 2.5 } };
   };

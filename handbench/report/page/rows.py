@@ -19,7 +19,7 @@ from handbench.report.page.joint_map import JointMap, joint_maps
 from handbench.report.page.samples import Sample, faces_of, samples_of
 from handbench.report.pck_curves import curve_of
 from handbench.report.scored_rows import alignment_of_errors, called
-from handbench.report.speed_figures import alike, measured_points
+from handbench.report.speed_figures import measured_points
 from handbench.store.hands_file import HandsFile
 
 Found = TypeVar("Found")
@@ -54,7 +54,7 @@ class Group(NamedTuple):
 def groups_of(
     protocol: Protocol, records: Sequence[dict[str, Any]], speeds: Sequence[dict[str, Any]], samples: int
 ) -> list[Group]:
-    """The rows that `records` are of, those of one id together."""
+    """The rows that `records` are of, those of one id together; `speeds` are those of `alike`."""
     together: dict[str, list[tuple[str, Result]]] = {}
     for path in sorted(places.predictions_file(protocol.name, "x").parent.glob("*.h5")):
         stored = places.result_file(protocol.name, path.stem)
@@ -118,17 +118,13 @@ def _add_speed(
     charts: _Charts, scored: list[tuple[str, Result]], speeds: Sequence[dict[str, Any]], alignment: str
 ) -> None:
     """Rows that were timed too; none is no fault."""
-    try:
-        same, _ = alike(speeds)
-    except HandbenchError:
-        return
     errors = [
         {"name": called(row, result), "row": result.row, "error": result.value("mpjpe", alignment)}
         for row, result in scored
         if any((one["metric"], one["alignment"]) == ("mpjpe", alignment) for one in result.summary)
     ]
-    if points := measured_points(errors, same):
-        charts.drawn.append(accuracy_chart(points, same, alignment))
+    if points := measured_points(errors, speeds):
+        charts.drawn.append(accuracy_chart(points, speeds, alignment))
 
 
 def _row(protocol: Protocol, row: str, result: Result, alignment: str | None, truth: HandsFile, samples: int) -> Row:
